@@ -1,0 +1,27 @@
+//! The words of sellcast: ids, money, shop days, time frames and periods, prediction documents,
+//! the track record and problem types. No I/O, no async runtime, no clock of its own.
+
+mod confidence;
+mod currency;
+mod day;
+mod ids;
+mod live;
+mod money;
+mod period;
+mod prediction;
+mod problem;
+mod record;
+
+pub use confidence::{ConfidenceFactors, TopK};
+pub use currency::Currency;
+pub use day::{InvalidDay, ShopDay};
+pub use ids::{CategoryId, CustomerId, GenerationId, PredictionId, ProductId, SaleId};
+pub use live::{LiveStatus, ReplayStatus};
+pub use money::{InvalidMoney, Money};
+pub use period::{InvalidTimeFrame, Period, TimeFrame};
+pub use prediction::{
+    CategoryHistory, CategoryPrediction, Continuation, ContinuedProduct, Driver, Generation, Interval,
+    ModelVersion, PredictionDocument, ProductHistory, ProductPrediction, RankInterval, Stage,
+};
+pub use problem::{FieldError, Problem, ProblemKind};
+pub use record::{FrameRecord, Metrics, Miss, Origin, PeriodScore, ReliabilityBin, ScoredCategory, TrackRecord};

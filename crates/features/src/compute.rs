@@ -1,0 +1,153 @@
+//! Computes one feature set: every product that sold within a year before as_of, one row each.
+
+use std::collections::BTreeMap;
+
+use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::compute::concat_batches;
+use arrow::datatypes::{Float32Type, Int64Type};
+use sellcast_domain::{CategoryId, ProductId, ShopDay};
+
+use crate::definitions::{DefinitionKind, Definitions};
+use crate::error::{Context, FeatureError};
+use crate::panel::Panel;
+
+/// Features of all active products at one as_of, ordered by product id. Missing values are NaN.
+#[derive(Clone, Debug)]
+pub struct FeatureSet {
+    /// Known before this day began.
+    pub as_of: ShopDay,
+    /// Version of the definitions.
+    pub version: String,
+    /// One per row.
+    pub products: Vec<ProductId>,
+    /// Forecast-level category of each row.
+    pub categories: Vec<CategoryId>,
+    /// Column names.
+    pub names: Vec<String>,
+    /// Row-major, `products.len() x names.len()`.
+    pub values: Vec<f32>,
+}
+
+impl FeatureSet {
+    /// Computes the set from the panel.
+    ///
+    /// # Errors
+    /// When the engine refuses a definition.
+    pub async fn compute(panel: &Panel, definitions: &Definitions, as_of: ShopDay) -> Result<Self, FeatureError> {
+        let batch = Self::compute_batch(panel, definitions, as_of).await?;
+        Self::from_batch(&batch, definitions, as_of)
+    }
+
+    pub(crate) async fn compute_batch(panel: &Panel, definitions: &Definitions, as_of: ShopDay) -> Result<RecordBatch, FeatureError> {
+        let what = || format!("features at {as_of}");
+        let frame = panel.context.sql(&sql(definitions, as_of, panel.history_days(as_of))).await.while_computing(what())?;
+        let schema = std::sync::Arc::new(frame.schema().as_arrow().clone());
+        let batches = frame.collect().await.while_computing(what())?;
+        concat_batches(&schema, &batches).map_err(|error| FeatureError::Engine { what: what(), source: error.into() })
+    }
+
+    pub(crate) fn from_batch(batch: &RecordBatch, definitions: &Definitions, as_of: ShopDay) -> Result<Self, FeatureError> {
+        let ids = |name: &str| -> Result<&[i64], FeatureError> {
+            let column = batch.column_by_name(name).and_then(|column| column.as_primitive_opt::<Int64Type>());
+            column.map(|column| &column.values()[..]).ok_or_else(|| FeatureError::Column(name.to_owned()))
+        };
+        let products = ids("product_id")?.iter().copied().map(ProductId::from).collect();
+        let categories = ids("category_id")?.iter().copied().map(CategoryId::from).collect();
+        let names: Vec<String> = definitions.names().map(str::to_owned).collect();
+        let (rows, columns) = (batch.num_rows(), names.len());
+        let mut values = vec![f32::NAN; rows * columns];
+        for (at, name) in names.iter().enumerate() {
+            let column = batch.column_by_name(name).and_then(|column| column.as_primitive_opt::<Float32Type>());
+            let column = column.ok_or_else(|| FeatureError::Column(name.clone()))?;
+            for row in 0..rows {
+                if column.is_valid(row) {
+                    values[row * columns + at] = column.value(row);
+                }
+            }
+        }
+        Ok(Self { as_of, version: definitions.version().to_owned(), products, categories, names, values })
+    }
+
+    /// Number of products.
+    pub fn len(&self) -> usize {
+        self.products.len()
+    }
+
+    /// Whether no product sold in the year before.
+    pub fn is_empty(&self) -> bool {
+        self.products.is_empty()
+    }
+
+    /// One product's features.
+    pub fn row(&self, row: usize) -> &[f32] {
+        &self.values[row * self.names.len()..(row + 1) * self.names.len()]
+    }
+
+    /// One feature of every product; `None` if no feature has that name.
+    pub fn column(&self, name: &str) -> Option<Vec<f32>> {
+        let at = self.names.iter().position(|n| n == name)?;
+        Some(self.values.iter().skip(at).step_by(self.names.len()).copied().collect())
+    }
+
+    /// Sum of a feature by category.
+    pub fn by_category(&self, name: &str) -> BTreeMap<CategoryId, f64> {
+        let mut sums = BTreeMap::new();
+        for (category, value) in self.categories.iter().zip(self.column(name).unwrap_or_default()) {
+            *sums.entry(*category).or_default() += f64::from(value);
+        }
+        sums
+    }
+}
+
+fn sql(definitions: &Definitions, as_of: ShopDay, history_days: i64) -> String {
+    let list = |kind: DefinitionKind| {
+        let columns: Vec<_> = definitions.of_kind(kind).map(|d| format!("cast({} as double) as {}", d.sql, d.name)).collect();
+        columns.join(",\n             ")
+    };
+    let names = |kind: DefinitionKind, prefix: &str| {
+        definitions.of_kind(kind).map(|d| format!(", {prefix}{0} as {0}", d.name)).collect::<String>()
+    };
+    let or_default = |kind: DefinitionKind| {
+        // A product without promotions has none planned and none past.
+        let value = |name: &str| if name == "days_since_promotion" { "999.0" } else { "0.0" };
+        definitions.of_kind(kind).map(|d| format!(", coalesce(p.{0}, {1}) as {0}", d.name, value(&d.name))).collect::<String>()
+    };
+    let queries: String = definitions
+        .of_kind(DefinitionKind::Query)
+        .map(|d| format!("\n    left join ({}) q_{1} on q_{1}.product_id = a.product_id", d.sql, d.name))
+        .collect();
+    let query_columns: String = definitions.of_kind(DefinitionKind::Query).map(|d| format!(", q_{0}.{0} as {0}", d.name)).collect();
+    let finals: String = definitions
+        .features()
+        .iter()
+        .map(|d| match d.kind {
+            DefinitionKind::Derived => format!(", cast({} as float) as {}", d.sql, d.name),
+            _ => format!(", cast({0} as float) as {0}", d.name),
+        })
+        .collect();
+    format!(
+        r"
+    with visible as (
+      select *, {{as_of}} - day as age from panel
+      where visible_from <= {{as_of}} and day < {{as_of}} and day >= {{as_of}} - 364),
+    a as (
+      select product_id, category_id,
+             {sales}
+      from visible group by product_id, category_id),
+    p as (
+      select product_id,
+             {promotions}
+      from promotions where visible_from <= {{as_of}} and ends >= {{as_of}} - 364 and starts <= {{as_of}} + 366
+      group by product_id),
+    joined as (
+      select a.product_id as product_id, a.category_id as category_id, coalesce(d.brand, '') as brand{sales_names}{promotion_names}{query_columns}
+      from a left join p on p.product_id = a.product_id left join products d on d.product_id = a.product_id{queries})
+    select product_id, category_id{finals} from joined order by product_id, category_id",
+        sales = list(DefinitionKind::Sales),
+        promotions = list(DefinitionKind::Promotion),
+        sales_names = names(DefinitionKind::Sales, "a."),
+        promotion_names = or_default(DefinitionKind::Promotion),
+    )
+    .replace("{as_of}", &as_of.epoch_days().to_string())
+    .replace("{history_weeks}", &format!("{:.4}", (history_days as f64 / 7.0).max(1.0)))
+}

@@ -1,0 +1,20 @@
+//! Features: one set of definitions, computed point in time from the warehouse, kept in an offline store with
+//! version and lineage. A row of features at `as_of` holds only what was known before that day began.
+
+mod calendar;
+mod compute;
+mod definitions;
+mod error;
+mod guard;
+mod offline;
+mod panel;
+mod targets;
+
+pub use calendar::{CALENDAR_FEATURES, Calendar};
+pub use compute::FeatureSet;
+pub use definitions::{Definition, DefinitionKind, Definitions};
+pub use error::FeatureError;
+pub use guard::check_for_leaks;
+pub use offline::OfflineStore;
+pub use panel::{Panel, PanelSource};
+pub use targets::{Target, TargetRow};

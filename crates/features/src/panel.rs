@@ -1,0 +1,155 @@
+//! The panel: every product's sales and promotions by day, held in memory as the common ground of all feature
+//! queries. Each row says from which day on it was visible, so that any past as_of can be answered.
+
+use std::sync::Arc;
+
+use datafusion::datasource::MemTable;
+use datafusion::prelude::SessionContext;
+use sellcast_domain::ShopDay;
+use sellcast_warehouse::Warehouse;
+
+use crate::error::{Context, FeatureError};
+
+/// Where a panel comes from; kept as lineage with everything computed from it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct PanelSource {
+    /// Delta version of each warehouse table that was read.
+    pub warehouse_versions: std::collections::BTreeMap<String, u64>,
+}
+
+/// Sales (`panel`), promotions (`promotions`) and products (`products`) as tables of one query context.
+///
+/// Days are whole numbers since 1970-01-01. `panel` has one row per product, day and day of becoming visible.
+#[derive(Clone)]
+pub struct Panel {
+    pub(crate) context: SessionContext,
+    source: PanelSource,
+    first_day: ShopDay,
+    last_day: ShopDay,
+}
+
+impl Panel {
+    /// Reads the newest versions of the warehouse's tables.
+    ///
+    /// # Errors
+    /// When a table cannot be read, or when nothing that could be forecast was ever sold.
+    pub async fn load(warehouse: &Warehouse) -> Result<Self, FeatureError> {
+        let session = warehouse.session().await?;
+        let zone = warehouse.settings().time_zone.name();
+        let context = SessionContext::new_with_config(session.copied_config());
+        let promotions = if session.table_exist("fact_promotions").while_computing("promotions")? {
+            r#"
+            select product_id, kind, cast(strength as double) as strength,
+                   cast(starts_on as int) as starts, cast(ends_on as int) as ends,
+                   cast(cast(to_local_time(arrow_cast(coalesce(announced_at, known_at), 'Timestamp(Microsecond, Some("ZONE"))')) as date) as int) + 1 as visible_from
+            from fact_promotions"#
+                .replace("ZONE", zone)
+        } else {
+            "select cast(0 as bigint) as product_id, '' as kind, 0.0 as strength, 0 as starts, 0 as ends, 0 as visible_from where false".to_owned()
+        };
+        materialise(&session, &context, "promotions", &promotions).await?;
+        let products = r"
+            select product_id, forecast_category_id as category_id, brand, name from (
+              select p.product_id, c.forecast_category_id, coalesce(p.brand, '') as brand, p.name,
+                     row_number() over (partition by p.product_id order by p.valid_from desc) as version
+              from dim_product p join dim_category c on p.category_id = c.category_id
+              where not c.is_excluded and c.forecast_category_id is not null)
+            where version = 1";
+        materialise(&session, &context, "products", products).await?;
+        materialise(&session, &context, "sales", &sales_sql(zone)).await?;
+        // A sale under promotion: the strength of the promotions of its product that cover its day.
+        let panel = r"
+            select s.*, coalesce(p.display, 0.0) as display, coalesce(p.mailer, 0.0) as mailer
+            from sales s left join (
+              select s.product_id, s.day,
+                     sum(p.strength) filter (where p.kind = 'display') as display,
+                     sum(p.strength) filter (where p.kind <> 'display') as mailer
+              from (select distinct product_id, day from sales) s
+              join promotions p on p.product_id = s.product_id and s.day between p.starts and p.ends
+              group by s.product_id, s.day) p on p.product_id = s.product_id and p.day = s.day";
+        materialise(&context, &context, "panel", panel).await?;
+        context.deregister_table("sales").while_computing("the panel")?;
+
+        let bounds = context
+            .sql("select min(day) as first, max(day) as last from panel")
+            .await
+            .while_computing("the panel's span")?
+            .collect()
+            .await
+            .while_computing("the panel's span")?;
+        let at = |column: &str| -> Option<i32> {
+            use arrow::array::{Array, AsArray};
+            let array = bounds.first()?.column_by_name(column)?.as_primitive_opt::<arrow::datatypes::Int32Type>()?;
+            (array.len() == 1 && array.is_valid(0)).then(|| array.value(0))
+        };
+        let (Some(first), Some(last)) = (at("first"), at("last")) else { return Err(FeatureError::NoSales) };
+        Ok(Self {
+            context,
+            source: PanelSource { warehouse_versions: warehouse.versions().await? },
+            first_day: ShopDay::from_epoch_days(first),
+            last_day: ShopDay::from_epoch_days(last),
+        })
+    }
+
+    /// Lineage.
+    pub fn source(&self) -> &PanelSource {
+        &self.source
+    }
+
+    /// First shop day with a sale.
+    pub fn first_day(&self) -> ShopDay {
+        self.first_day
+    }
+
+    /// Last shop day with a sale.
+    pub fn last_day(&self) -> ShopDay {
+        self.last_day
+    }
+
+    /// Days of history before `as_of`.
+    pub fn history_days(&self, as_of: ShopDay) -> i64 {
+        as_of.days_since(self.first_day).max(0)
+    }
+
+    /// For queries beyond the definitions (charts, truth); tables as described on [`Panel`].
+    pub fn context(&self) -> &SessionContext {
+        &self.context
+    }
+
+    /// The same panel without any row that was not visible at `as_of`: what the leak guard compares with.
+    pub(crate) async fn truncated(&self, as_of: ShopDay) -> Result<Self, FeatureError> {
+        let context = SessionContext::new_with_config(self.context.copied_config());
+        let day = as_of.epoch_days();
+        materialise(&self.context, &context, "products", "select * from products").await?;
+        materialise(&self.context, &context, "panel", &format!("select * from panel where visible_from <= {day} and day < {day}")).await?;
+        materialise(&self.context, &context, "promotions", &format!("select * from promotions where visible_from <= {day}")).await?;
+        Ok(Self { context, ..self.clone() })
+    }
+}
+
+/// Sales by product and day. A row becomes visible on the day after both its own day and the day it became known.
+fn sales_sql(zone: &str) -> String {
+    r#"
+    select product_id, category_id, day, visible_from, sum(amount) as amount, sum(quantity) as quantity,
+           cast(sum(transactions) as double) as transactions, sum(discount) as discount
+    from (
+      select f.product_id, p.forecast_category_id as category_id, cast(f.date_id as int) as day,
+             greatest(cast(f.date_id as int),
+                      cast(cast(to_local_time(arrow_cast(f.known_at, 'Timestamp(Microsecond, Some("ZONE"))')) as date) as int)) + 1 as visible_from,
+             cast(f.total_price as double) as amount, cast(f.quantity as double) as quantity,
+             1 as transactions, coalesce(cast(f.discount as double), 0.0) as discount
+      from fact_sales f join dim_category p on f.category_id = p.category_id
+      where not p.is_excluded and p.forecast_category_id is not null)
+    group by product_id, category_id, day, visible_from"#
+        .replace("ZONE", zone)
+}
+
+/// Runs `sql` in `from` and registers the result in `into` as the table `name`.
+pub(crate) async fn materialise(from: &SessionContext, into: &SessionContext, name: &str, sql: &str) -> Result<(), FeatureError> {
+    let frame = from.sql(sql).await.while_computing(name)?;
+    let schema = Arc::new(frame.schema().as_arrow().clone());
+    let partitions = frame.collect_partitioned().await.while_computing(name)?;
+    let table = MemTable::try_new(schema, partitions).while_computing(name)?;
+    into.register_table(name, Arc::new(table)).while_computing(name)?;
+    Ok(())
+}
