@@ -1,0 +1,165 @@
+//! What can go wrong between a shop's tables and the warehouse. Every message names its own step and a way to mend
+//! it; causes stay in the chain.
+
+use std::path::PathBuf;
+
+use datafusion::error::DataFusionError;
+use deltalake::DeltaTableError;
+
+use crate::check::MappingFault;
+
+/// The warehouse cannot be read or written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum WarehouseError {
+    /// The folder cannot be made or entered.
+    #[error("cannot use the warehouse folder `{path}`; check that it exists and may be written")]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A Delta table cannot be opened, read or committed.
+    #[error("cannot {step} the table `{table}`")]
+    Table {
+        /// `read`, `write`, `merge into`, ...
+        step: &'static str,
+        /// Name of the table.
+        table: String,
+        /// Why.
+        #[source]
+        source: Box<DeltaTableError>,
+    },
+    /// A query over the tables failed.
+    #[error("cannot compute {what}")]
+    Query {
+        /// What was asked for.
+        what: String,
+        /// Why.
+        #[source]
+        source: Box<DataFusionError>,
+    },
+    /// A stored record is not what this version writes.
+    #[error("cannot read the record of run `{run}`; it was written by another version of sellcast")]
+    Record {
+        /// Its id.
+        run: String,
+        /// Why.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// The country has no built-in holidays.
+    #[error("no holidays are built in for the country `{0}`; use one of {1}, or leave `country` empty")]
+    UnknownCountry(String, String),
+    /// The key for pseudonyms cannot be read or made.
+    #[error("cannot use the pseudonym key `{path}`; it must be a file of 32 bytes outside the warehouse that only its owner reads")]
+    Key {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+/// An ingest run did not finish. Run it again when it is mended: a run continues where the broken one stopped.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum IngestError {
+    /// The mapping does not fit the source. Nothing was written.
+    #[error("the source mapping does not fit the source: {}", list(.0))]
+    Mapping(Vec<MappingFault>),
+    /// The source cannot be read.
+    #[error("cannot read `{entity}` from the source")]
+    Source {
+        /// The entity that was read.
+        entity: &'static str,
+        /// Why.
+        #[source]
+        source: SourceError,
+    },
+    /// The warehouse cannot be read or written.
+    #[error("cannot load the warehouse")]
+    Warehouse(#[from] WarehouseError),
+}
+
+/// A source cannot be reached or read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SourceError {
+    /// No reader for this kind of address.
+    #[error("`{0}` is no source address; use `sqlite:path/to/shop.db` or `file:path/to/table.parquet` (a `.csv` or a folder works too)")]
+    UnknownScheme(String),
+    /// The file or folder is not there.
+    #[error("the source `{0}` does not exist; check the `url` in the source mapping")]
+    Missing(PathBuf),
+    /// The folder holds no readable files.
+    #[error("the folder `{0}` holds no `.parquet` or `.csv` files")]
+    EmptyFolder(PathBuf),
+    /// Someone else holds the database.
+    #[error("the database `{path}` is locked by another program; end its transaction, then run again")]
+    Locked {
+        /// The database file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: sqlx::Error,
+    },
+    /// The database refuses the query.
+    #[error("the database `{path}` refuses the query; mend its `sql` in the source mapping")]
+    Query {
+        /// The database file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: sqlx::Error,
+    },
+    /// The files cannot be read by the query.
+    #[error("the files at `{path}` cannot be read by the query; mend its `sql` in the source mapping (the files are the table `source`)")]
+    Files {
+        /// File or folder.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: Box<DataFusionError>,
+    },
+    /// The reading stopped half-way because its consumer did.
+    #[error("reading was given up because loading failed")]
+    GivenUp,
+}
+
+fn list(faults: &[MappingFault]) -> String {
+    faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
+/// Adds to an engine's error what was being computed.
+pub(crate) trait Computing<T> {
+    /// `what` continues "cannot compute ...".
+    fn computing(self, what: &str) -> Result<T, WarehouseError>;
+}
+
+impl<T> Computing<T> for Result<T, DataFusionError> {
+    fn computing(self, what: &str) -> Result<T, WarehouseError> {
+        self.map_err(|source| WarehouseError::Query { what: what.to_owned(), source: Box::new(source) })
+    }
+}
+
+impl<T> Computing<T> for Result<T, arrow::error::ArrowError> {
+    fn computing(self, what: &str) -> Result<T, WarehouseError> {
+        self.map_err(|source| WarehouseError::Query { what: what.to_owned(), source: Box::new(source.into()) })
+    }
+}
+
+/// Adds to a Delta error the table and the step.
+pub(crate) trait OnTable<T> {
+    /// `step` continues "cannot ... the table".
+    fn on_table(self, step: &'static str, table: &str) -> Result<T, WarehouseError>;
+}
+
+impl<T> OnTable<T> for Result<T, DeltaTableError> {
+    fn on_table(self, step: &'static str, table: &str) -> Result<T, WarehouseError> {
+        self.map_err(|source| WarehouseError::Table { step, table: table.to_owned(), source: Box::new(source) })
+    }
+}

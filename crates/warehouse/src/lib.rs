@@ -1,0 +1,34 @@
+//! The warehouse: from a shop's own tables to a star schema in Delta tables. Source readers and mapping, validation and
+//! quarantine, dimensions, facts, aggregates that follow incrementally, and the records of every run.
+
+mod calendar;
+mod category_tree;
+mod cells;
+mod check;
+mod entity;
+mod error;
+mod fail_point;
+mod ingest;
+mod journal;
+mod lake;
+mod layout;
+mod load;
+mod mapping;
+mod progress;
+mod pseudonym;
+mod quarantine;
+mod record;
+mod settings;
+mod sources;
+mod staging;
+mod value;
+mod warehouse;
+
+pub use check::MappingFault;
+pub use error::{IngestError, SourceError, WarehouseError};
+pub use mapping::{EntityMapping, SourceMapping};
+pub use progress::{Progress, SilentProgress};
+pub use pseudonym::PseudonymKey;
+pub use record::{EntityCounts, RunKind, RunRecord, TouchedDays};
+pub use settings::WarehouseSettings;
+pub use warehouse::Warehouse;

@@ -1,0 +1,157 @@
+//! The warehouse as the rest of the system sees it: open it, fill it, query it, and keep tables of one's own in it.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use arrow::array::RecordBatch;
+use chrono::{DateTime, Utc};
+use datafusion::prelude::{DataFrame, SessionContext};
+
+use crate::check::{MappingFault, Survey};
+use crate::error::{Computing, IngestError, WarehouseError};
+use crate::ingest::Site;
+use crate::journal::Past;
+use crate::lake::{Lake, in_memory};
+use crate::layout::TABLES;
+use crate::load::Frame;
+use crate::mapping::SourceMapping;
+use crate::progress::Progress;
+use crate::pseudonym::PseudonymKey;
+use crate::record::RunRecord;
+use crate::settings::WarehouseSettings;
+
+/// A folder of Delta tables: one shop's facts, dimensions and aggregates.
+pub struct Warehouse {
+    lake: Lake,
+    settings: WarehouseSettings,
+}
+
+impl Warehouse {
+    /// Opens the warehouse in `dir`; makes the folder and empty tables where they are missing.
+    ///
+    /// # Errors
+    /// When the folder cannot be written or a table in it cannot be opened.
+    pub async fn open(dir: &Path, settings: WarehouseSettings) -> Result<Self, WarehouseError> {
+        let lake = Lake::open(dir)?;
+        for table in TABLES {
+            lake.ensure(table.name, &table.schema(), table.partition_by).await?;
+        }
+        for frame in Frame::ALL {
+            lake.ensure(frame.table(), &frame.schema(), frame.partition_by()).await?;
+        }
+        Ok(Self { lake, settings })
+    }
+
+    /// The shop's settings.
+    pub fn settings(&self) -> &WarehouseSettings {
+        &self.settings
+    }
+
+    /// Loads what is new in the source: dimensions, sales, promotions, then the aggregates that they touch. Relative
+    /// addresses in the mapping count from `base_dir`. A run that was broken off is made good.
+    ///
+    /// # Errors
+    /// [`IngestError::Mapping`] before anything is written, when mapping and source do not fit; others when reading or
+    /// writing fails half-way.
+    pub async fn ingest(
+        &self,
+        mapping: &SourceMapping,
+        base_dir: &Path,
+        key: &PseudonymKey,
+        now: DateTime<Utc>,
+        progress: &(dyn Progress + Sync),
+    ) -> Result<RunRecord, IngestError> {
+        let site = Site { lake: &self.lake, settings: &self.settings, now, progress };
+        Box::pin(site.ingest(mapping, base_dir, key)).await
+    }
+
+    /// Tries the rows in quarantine again; those that break no rule any more are loaded.
+    ///
+    /// # Errors
+    /// When the warehouse cannot be read or written.
+    pub async fn replay_quarantine(
+        &self,
+        _key: &PseudonymKey,
+        now: DateTime<Utc>,
+        progress: &(dyn Progress + Sync),
+    ) -> Result<RunRecord, IngestError> {
+        let site = Site { lake: &self.lake, settings: &self.settings, now, progress };
+        Box::pin(site.replay()).await
+    }
+
+    /// Every fault of the mapping, and every change of the source that it does not expect. Writes nothing.
+    pub async fn check(&self, mapping: &SourceMapping, base_dir: &Path) -> Vec<MappingFault> {
+        let past = Past::read(&self.lake).await;
+        let sources = past.as_ref().map(|past| past.sources.clone()).unwrap_or_default();
+        let mut faults = Survey::take(mapping, base_dir, &sources).await.faults;
+        if let Err(error) = past {
+            faults.push(MappingFault { entity: "warehouse".into(), message: error.to_string() });
+        }
+        faults
+    }
+
+    /// A query context with every table registered under its name, at its newest version.
+    ///
+    /// # Errors
+    /// When a table cannot be opened.
+    pub async fn session(&self) -> Result<SessionContext, WarehouseError> {
+        self.lake.session().await
+    }
+
+    /// The Delta version of every table.
+    ///
+    /// # Errors
+    /// When a table cannot be opened.
+    pub async fn versions(&self) -> Result<BTreeMap<String, u64>, WarehouseError> {
+        self.lake.versions().await
+    }
+
+    /// The records of the last `n` finished runs, newest first.
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    pub async fn last_runs(&self, n: usize) -> Result<Vec<RunRecord>, WarehouseError> {
+        Ok(Past::read(&self.lake).await?.finished.into_iter().rev().take(n).collect())
+    }
+
+    /// Adds rows to a table, which is made if need be. Returns the table's new version.
+    ///
+    /// # Errors
+    /// When the rows do not fit the table or it cannot be written.
+    pub async fn append(&self, table: &str, batches: Vec<RecordBatch>, partition_by: &[&str]) -> Result<u64, WarehouseError> {
+        match frame(table, batches)? {
+            Some(rows) => self.lake.append(table, rows, partition_by).await,
+            None => self.version(table).await,
+        }
+    }
+
+    /// Replaces the rows that `predicate_sql` matches by `batches`, each of whose rows must match it too. The table is
+    /// made if need be. Doing it twice changes nothing. Returns the table's new version.
+    ///
+    /// # Errors
+    /// When the rows do not fit the table or the predicate, or it cannot be written.
+    pub async fn replace_where(
+        &self,
+        table: &str,
+        predicate_sql: &str,
+        batches: Vec<RecordBatch>,
+        partition_by: &[&str],
+    ) -> Result<u64, WarehouseError> {
+        match frame(table, batches)? {
+            Some(rows) => self.lake.replace(table, Some(predicate_sql), rows, partition_by).await,
+            None => self.lake.delete(table, predicate_sql).await,
+        }
+    }
+
+    async fn version(&self, table: &str) -> Result<u64, WarehouseError> {
+        Ok(self.lake.table(table).await?.and_then(|table| table.version()).unwrap_or_default())
+    }
+}
+
+/// The rows as a frame; `None` if there are none.
+fn frame(table: &str, batches: Vec<RecordBatch>) -> Result<Option<DataFrame>, WarehouseError> {
+    let Some(schema) = batches.iter().find(|batch| batch.num_rows() > 0).map(RecordBatch::schema) else { return Ok(None) };
+    let context = Lake::context()?;
+    let rows = in_memory(&context, schema, batches)?;
+    context.read_table(rows).computing(table).map(Some)
+}
