@@ -127,8 +127,8 @@ fn lineage(panel: &Panel, sets: &[FeatureSet], now: DateTime<Utc>) -> Result<Rec
     ]);
     let columns: Vec<ArrayRef> = vec![
         Arc::new(sets.iter().map(|set| Some(set.version.as_str())).collect::<StringArray>()),
-        Arc::new(sets.iter().map(|set| set.as_of.epoch_days()).collect::<Date32Array>()),
-        Arc::new(sets.iter().map(|set| set.len() as i64).collect::<Int64Array>()),
+        Arc::new(sets.iter().map(|set| Some(set.as_of.epoch_days())).collect::<Date32Array>()),
+        Arc::new(sets.iter().map(|set| Some(set.len() as i64)).collect::<Int64Array>()),
         Arc::new(StringArray::from(vec![versions.as_str(); sets.len()])),
         Arc::new(TimestampMicrosecondArray::from(vec![now.timestamp_micros(); sets.len()]).with_timezone("UTC")),
     ];

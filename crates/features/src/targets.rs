@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use arrow::array::AsArray;
 use arrow::datatypes::{Float64Type, Int64Type};
-use sellcast_domain::{CategoryId, Period, ProductId};
+use sellcast_domain::{CategoryId, Period, ProductId, ShopDay};
 
 use crate::error::{Context, FeatureError};
 use crate::panel::Panel;
@@ -20,11 +20,9 @@ pub struct TargetRow {
     pub quantity: f64,
 }
 
-/// Every product that sold in a period, by id.
+/// Every product that sold in a stretch of days, by id.
 #[derive(Clone, Debug)]
 pub struct Target {
-    /// The period.
-    pub period: Period,
     /// The products that sold.
     pub rows: HashMap<ProductId, TargetRow>,
 }
@@ -34,15 +32,23 @@ impl Target {
     ///
     /// # Errors
     /// When the engine fails.
-    pub async fn load(panel: &Panel, period: Period, known_before: Option<sellcast_domain::ShopDay>) -> Result<Self, FeatureError> {
+    pub async fn load(panel: &Panel, period: Period, known_before: Option<ShopDay>) -> Result<Self, FeatureError> {
+        Self::between(panel, period.start(), period.last_day(), known_before).await
+    }
+
+    /// The same for any stretch of days, both ends included.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub async fn between(panel: &Panel, first: ShopDay, last: ShopDay, known_before: Option<ShopDay>) -> Result<Self, FeatureError> {
         let known = known_before.map_or(i32::MAX, |day| day.epoch_days());
         let sql = format!(
             "select product_id, category_id, sum(amount) as amount, sum(quantity) as quantity from panel \
              where day between {} and {} and visible_from <= {known} group by product_id, category_id",
-            period.start().epoch_days(),
-            period.last_day().epoch_days(),
+            first.epoch_days(),
+            last.epoch_days(),
         );
-        let what = || format!("sales of the {} from {}", period.frame(), period.start());
+        let what = || format!("sales from {first} to {last}");
         let batches = panel.context.sql(&sql).await.while_computing(what())?.collect().await.while_computing(what())?;
         let mut rows = HashMap::new();
         for batch in &batches {
@@ -54,6 +60,6 @@ impl Target {
                 rows.insert(ProductId::from(products.value(row)), target);
             }
         }
-        Ok(Self { period, rows })
+        Ok(Self { rows })
     }
 }

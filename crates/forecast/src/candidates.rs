@@ -1,0 +1,81 @@
+//! All candidate models' forecasts for one frame and as_of, before they are combined.
+
+use std::collections::BTreeMap;
+
+use crate::error::ForecastError;
+use crate::models::baseline::{baselines, start};
+use crate::models::logistic::membership_inputs;
+use crate::rows::Rows;
+use crate::train::FrameModels;
+
+/// One amount per row and model; quantity, membership and activity beside them.
+#[derive(Clone, Debug)]
+pub(crate) struct Candidates {
+    pub(crate) amounts: BTreeMap<String, Vec<f32>>,
+    pub(crate) quantity: Vec<f32>,
+    pub(crate) membership: Vec<f32>,
+    pub(crate) activity: Vec<f32>,
+}
+
+impl Candidates {
+    /// Baselines, and the trained models if there are any.
+    pub(crate) fn of(rows: &Rows, models: Option<&FrameModels>) -> Result<Self, ForecastError> {
+        let mut amounts: BTreeMap<String, Vec<f32>> =
+            baselines(rows).into_iter().map(|(name, values)| (name.to_owned(), values.iter().map(|v| *v as f32).collect())).collect();
+        let price = prices(rows);
+        // Units by the half-and-half mean over the product's mean price, until a model knows better.
+        let mut quantity: Vec<f32> = amounts["half_4w_half_26w"].iter().zip(&price).map(|(amount, price)| amount / price.max(0.01)).collect();
+        let mut membership = vec![f32::NAN; rows.len()];
+        if let Some(models) = models {
+            let starts = start(rows);
+            let amount = models.amount.predict(rows, &starts)?;
+            let per_unit: Vec<f64> = starts.iter().zip(&price).map(|(start, price)| start / f64::from(price.max(0.01))).collect();
+            let units = models.quantity.predict(rows, &per_unit)?;
+            amounts.insert("gbm_amount".into(), amount.iter().map(|v| *v as f32).collect());
+            amounts.insert("gbm_quantity".into(), units.iter().zip(&price).map(|(units, price)| *units as f32 * price).collect());
+            quantity = units.iter().map(|v| *v as f32).collect();
+            let (inputs, width) = membership_inputs(rows);
+            membership = inputs.chunks_exact(width).map(|row| models.membership.score(row) as f32).collect();
+        }
+        Ok(Self { amounts, quantity, membership, activity: rows.column("transactions_91d").iter().map(|v| v.max(0.0)).collect() })
+    }
+
+    /// The combination by `weights`; models without a weight count nothing.
+    pub(crate) fn combine(&self, weights: &BTreeMap<String, f64>) -> Vec<f32> {
+        combine(&self.amounts, weights, self.quantity.len())
+    }
+}
+
+/// The weighted mean of the amounts, over the models that have both amounts and a weight.
+pub(crate) fn combine(amounts: &BTreeMap<String, Vec<f32>>, weights: &BTreeMap<String, f64>, rows: usize) -> Vec<f32> {
+    let mut combined = vec![0.0_f64; rows];
+    let mut total = 0.0;
+    for (model, values) in amounts {
+        let weight = weights.get(model).copied().unwrap_or(0.0);
+        if weight > 0.0 {
+            total += weight;
+            combined.iter_mut().zip(values).for_each(|(sum, value)| *sum += weight * f64::from(*value));
+        }
+    }
+    combined.into_iter().map(|sum| if total > 0.0 { (sum / total) as f32 } else { 0.0 }).collect()
+}
+
+/// Mean absolute deviation of the candidates from the combination, relative to it.
+pub(crate) fn disagreement(amounts: &BTreeMap<String, Vec<f32>>, weights: &BTreeMap<String, f64>, combined: &[f32]) -> Vec<f32> {
+    let mut spread = vec![0.0_f32; combined.len()];
+    let mut total = 0.0_f32;
+    for (model, values) in amounts {
+        // Every candidate has a say here, the trusted ones more.
+        let weight = 0.1 + weights.get(model).copied().unwrap_or(0.0) as f32;
+        total += weight;
+        spread.iter_mut().zip(values).zip(combined).for_each(|((sum, value), mean)| *sum += weight * (value - mean).abs() / (mean + 0.05));
+    }
+    spread.into_iter().map(|sum| if total > 0.0 { sum / total } else { 0.0 }).collect()
+}
+
+/// Mean price per unit of each row: of the last quarter, of the last year without sales in it, else one.
+fn prices(rows: &Rows) -> Vec<f32> {
+    let quarter = rows.column("price_91d");
+    let by_sale = rows.column("amount_per_sale");
+    (0..rows.len()).map(|row| [quarter[row], by_sale[row]].into_iter().find(|p| p.is_finite() && *p > 0.0).unwrap_or(2.0)).collect()
+}

@@ -1,0 +1,414 @@
+//! From forecasts to the documents of a generation: names joined, ranks compared with the last period, drivers told.
+
+use std::collections::{BTreeMap, HashMap};
+
+use arrow::array::{Array, AsArray};
+use arrow::datatypes::{DataType, Float64Type, Int32Type, Int64Type};
+use chrono::{DateTime, Utc};
+use sellcast_domain::{
+    CategoryHistory, CategoryId, CategoryPrediction, ConfidenceFactors, Continuation, ContinuedProduct, Currency, Driver, Generation,
+    GenerationId, Interval, ModelVersion, Money, PredictionDocument, PredictionId, ProductHistory, ProductId, ProductPrediction,
+    RankInterval, ShopDay, Stage, TimeFrame, TopK, TrackRecord,
+};
+use sellcast_features::Target;
+use uuid::Uuid;
+
+use crate::error::ForecastError;
+use crate::explain::drivers;
+use crate::forecaster::{Forecaster, FrameForecast};
+use crate::ledger::{ForecastPeriod, Ledger};
+use crate::rows::Rows;
+use crate::train::FrameModels;
+
+/// Products shown in full per category; the rest stands in continuation documents.
+const FIRST: u32 = 100;
+/// Products per category that get drivers: what pages show first.
+const EXPLAINED: u32 = 20;
+/// Weeks of history in charts.
+const WEEKS: i64 = 52;
+
+/// Names and the like, as of the newest ingest.
+#[derive(Clone, Debug, Default)]
+pub struct Catalogue {
+    products: HashMap<ProductId, Product>,
+    by_category: BTreeMap<CategoryId, Vec<ProductId>>,
+    categories: HashMap<CategoryId, (String, Vec<String>)>,
+}
+
+#[derive(Clone, Debug)]
+struct Product {
+    name: String,
+    brand: Option<String>,
+    price: Option<Money>,
+}
+
+/// The documents of a generation, ready for the prediction store.
+#[derive(Clone, Debug)]
+pub struct Publication {
+    /// The generation.
+    pub generation: Generation,
+    /// One per frame.
+    pub predictions: Vec<PredictionDocument>,
+    /// Long categories' further products, by frame.
+    pub continuations: Vec<(TimeFrame, Continuation)>,
+    /// Sales history for charts, by category.
+    pub histories: Vec<CategoryHistory>,
+    /// How earlier forecasts came out.
+    pub record: TrackRecord,
+}
+
+/// What the documents say about the shop itself.
+#[derive(Clone, Debug)]
+pub struct Shop {
+    /// Its name.
+    pub name: String,
+    /// Its currency.
+    pub currency: Currency,
+    /// IANA name of its time zone.
+    pub time_zone: String,
+}
+
+impl Catalogue {
+    async fn load(forecaster: &Forecaster<'_>) -> Result<Self, ForecastError> {
+        let session = forecaster.warehouse.session().await?;
+        let mut catalogue = Self::default();
+        let sql = "select category_id, cast(name as varchar) as name, parent_category_id from dim_category";
+        let mut parents: HashMap<CategoryId, CategoryId> = HashMap::new();
+        let mut names: HashMap<CategoryId, String> = HashMap::new();
+        for batch in session.sql(sql).await?.collect().await? {
+            let (ids, parent) = (batch["category_id"].as_primitive::<Int64Type>(), batch["parent_category_id"].as_primitive::<Int64Type>());
+            let text = text(&batch["name"])?;
+            for row in 0..batch.num_rows() {
+                let id = CategoryId::from(ids.value(row));
+                names.insert(id, text[row].clone().unwrap_or_default());
+                if parent.is_valid(row) {
+                    parents.insert(id, parent.value(row).into());
+                }
+            }
+        }
+        for (id, name) in &names {
+            let (mut path, mut at) = (Vec::new(), *id);
+            while let Some(parent) = parents.get(&at).filter(|_| path.len() < 32) {
+                path.insert(0, names.get(parent).cloned().unwrap_or_default());
+                at = *parent;
+            }
+            catalogue.categories.insert(*id, (name.clone(), path));
+        }
+        let sql = r"select p.product_id, cast(p.name as varchar) as name, cast(p.brand as varchar) as brand,
+                    cast(p.current_price as double) as price, c.forecast_category_id as category
+                    from dim_product p join dim_category c on p.category_id = c.category_id
+                    where p.is_current and not c.is_excluded and c.forecast_category_id is not null order by p.product_id";
+        for batch in session.sql(sql).await?.collect().await? {
+            let id = |name: &str| batch[name].as_primitive::<Int64Type>();
+            let (ids, categories, prices) = (id("product_id"), id("category"), batch["price"].as_primitive::<Float64Type>());
+            let (names, brands) = (text(&batch["name"])?, text(&batch["brand"])?);
+            for row in 0..batch.num_rows() {
+                let price = prices.is_valid(row).then(|| prices.value(row)).and_then(|p| Money::try_from(p).ok());
+                let product = Product { name: names[row].clone().unwrap_or_default(), brand: brands[row].clone().filter(|b| !b.is_empty()), price };
+                catalogue.products.insert(ids.value(row).into(), product);
+                catalogue.by_category.entry(categories.value(row).into()).or_default().push(ids.value(row).into());
+            }
+        }
+        Ok(catalogue)
+    }
+}
+
+fn text(column: &arrow::array::ArrayRef) -> Result<Vec<Option<String>>, ForecastError> {
+    let column = arrow::compute::cast(column, &DataType::Utf8).map_err(datafusion::error::DataFusionError::from)?;
+    Ok(column.as_string::<i32>().iter().map(|value| value.map(str::to_owned)).collect())
+}
+
+impl Forecaster<'_> {
+    /// Forecasts every frame at `as_of`, writes the ledger and makes the documents. Nothing is visible to readers until
+    /// the prediction store has them.
+    ///
+    /// # Errors
+    /// When features, models or the ledger fail.
+    pub async fn publish(&self, shop: &Shop, as_of: ShopDay, now: DateTime<Utc>, models: &BTreeMap<TimeFrame, FrameModels>) -> Result<Publication, ForecastError> {
+        let generation_id = GenerationId::from(id_at(now, self.settings.seed, as_of, models.len() as u64));
+        let frames = self.forecast(as_of, models, now).await?;
+        let catalogue = Catalogue::load(self).await?;
+        let set = self.sets(&[as_of], now).await?.swap_remove(0);
+        let mut predictions = Vec::new();
+        let mut continuations = Vec::new();
+        for frame in &frames {
+            let period = frame.forecast.period;
+            let previous = Target::between(&self.panel, as_of - period.days(), as_of - 1, Some(as_of)).await?;
+            let rows = Rows::new(&set, period.frame(), &self.calendar, self.panel.first_day());
+            let page = Page { generation_id, now, frame, catalogue: &catalogue, previous: &previous, rows: &rows, history_days: self.panel.history_days(as_of) };
+            let drivers = match models.get(&period.frame()) {
+                Some(models) => {
+                    let chosen: Vec<usize> = (0..frame.forecast.len()).filter(|row| frame.forecast.rank[*row] <= EXPLAINED && frame.forecast.amount[*row] > 0.0).collect();
+                    let told = tokio::task::block_in_place(|| drivers(models, &self.definitions, &rows, &frame.forecast.amount, &chosen))?;
+                    chosen.into_iter().zip(told).collect()
+                }
+                None => HashMap::new(),
+            };
+            let versions = models.get(&frame.based_on).map(FrameModels::version);
+            let (document, rest) = tokio::task::block_in_place(|| page.document(&drivers, versions, id_at(now, self.settings.seed, as_of, 100 + period.frame() as u64)));
+            predictions.push(document);
+            continuations.extend(rest.into_iter().map(|continuation| (period.frame(), continuation)));
+        }
+        let stage = if models.is_empty() { Stage::Baselines } else { Stage::Models };
+        let generation = Generation {
+            generation_id,
+            as_of,
+            generated_at: now,
+            stage,
+            shop_name: shop.name.clone(),
+            currency: shop.currency.clone(),
+            time_zone: shop.time_zone.clone(),
+            sales_until: self.panel.last_day().min(as_of - 1),
+            predictions: predictions.iter().map(|document| (document.time_frame, document.prediction_id)).collect(),
+            warehouse_versions: self.panel.source().warehouse_versions.clone(),
+        };
+        let forecasts: Vec<ForecastPeriod> = frames.iter().map(|frame| frame.forecast.clone()).collect();
+        Ledger::new(self.warehouse).write(generation_id, &forecasts).await?;
+        let histories = self.histories(as_of, &predictions).await?;
+        let record = self.record(as_of, &catalogue_names(&catalogue)).await?;
+        Ok(Publication { generation, predictions, continuations, histories, record })
+    }
+
+    /// Weekly sales of every category and of every product that some frame shows in full.
+    async fn histories(&self, as_of: ShopDay, predictions: &[PredictionDocument]) -> Result<Vec<CategoryHistory>, ForecastError> {
+        let shown: std::collections::HashSet<ProductId> =
+            predictions.iter().flat_map(|p| &p.categories).flat_map(|c| &c.top_products).map(|product| product.product_id).collect();
+        let weeks = (self.panel.history_days(as_of) / 7).clamp(1, WEEKS);
+        let day = as_of.epoch_days();
+        let sql = format!(
+            "select category_id, product_id, cast(({day} - 1 - day) / 7 as int) as week, sum(amount) as amount from panel \
+             where visible_from <= {day} and day < {day} and day >= {day} - {} group by 1, 2, 3",
+            weeks * 7
+        );
+        let mut sums: BTreeMap<CategoryId, (Vec<f64>, BTreeMap<ProductId, Vec<f64>>)> = BTreeMap::new();
+        for batch in self.panel.context().sql(&sql).await?.collect().await? {
+            let id = |name: &str| batch[name].as_primitive::<Int64Type>();
+            let (categories, products, week, amounts) =
+                (id("category_id"), id("product_id"), batch["week"].as_primitive::<Int32Type>(), batch["amount"].as_primitive::<Float64Type>());
+            for row in 0..batch.num_rows() {
+                let at = (weeks - 1) as usize - (week.value(row) as usize).min(weeks as usize - 1);
+                let category = sums.entry(categories.value(row).into()).or_insert_with(|| (vec![0.0; weeks as usize], BTreeMap::new()));
+                category.0[at] += amounts.value(row);
+                let product = ProductId::from(products.value(row));
+                if shown.contains(&product) {
+                    category.1.entry(product).or_insert_with(|| vec![0.0; weeks as usize])[at] += amounts.value(row);
+                }
+            }
+        }
+        let amounts = |values: Vec<f64>| values.into_iter().map(money).collect::<Vec<_>>();
+        Ok(sums
+            .into_iter()
+            .map(|(category_id, (total, products))| CategoryHistory {
+                category_id,
+                week_starts: (0..weeks).map(|week| as_of - 7 * (weeks - week)).collect(),
+                amounts: amounts(total),
+                products: products.into_iter().map(|(product_id, values)| ProductHistory { product_id, amounts: amounts(values) }).collect(),
+            })
+            .collect())
+    }
+}
+
+fn catalogue_names(catalogue: &Catalogue) -> crate::record::Names {
+    crate::record::Names {
+        categories: catalogue.categories.iter().map(|(id, (name, _))| (*id, name.clone())).collect(),
+        products: catalogue.products.iter().map(|(id, product)| (*id, product.name.clone())).collect(),
+    }
+}
+
+/// Everything that one frame's document is made from.
+struct Page<'a> {
+    generation_id: GenerationId,
+    now: DateTime<Utc>,
+    frame: &'a FrameForecast,
+    catalogue: &'a Catalogue,
+    /// What sold in the stretch of the same length just before.
+    previous: &'a Target,
+    rows: &'a Rows,
+    history_days: i64,
+}
+
+impl Page<'_> {
+    fn document(&self, drivers: &HashMap<usize, Vec<Driver>>, version: Option<String>, id: Uuid) -> (PredictionDocument, Vec<Continuation>) {
+        let forecast = &self.frame.forecast;
+        let mut by_category: BTreeMap<CategoryId, Vec<usize>> = BTreeMap::new();
+        for (row, category) in forecast.categories.iter().enumerate() {
+            by_category.entry(*category).or_default().push(row);
+        }
+        let previous_ranks = previous_ranks(self.previous);
+        let since = self.rows.column("days_since_first_sale");
+        let disagreement = crate::candidates::disagreement(&forecast.candidates, self.frame.learned.hedge.weights(), &forecast.amount);
+        let (mut categories, mut continuations) = (Vec::new(), Vec::new());
+        let previous_categories = self.previous_categories();
+        for category in self.frame.learned.categories(forecast, self.frame.factor) {
+            let mut rows = by_category.remove(&category.category).unwrap_or_default();
+            rows.sort_by_key(|row| forecast.rank[*row]);
+            let active: std::collections::HashSet<ProductId> = rows.iter().map(|row| forecast.products[*row]).collect();
+            let everything = self.catalogue.by_category.get(&category.category);
+            let unsold: Vec<ProductId> = everything.into_iter().flatten().filter(|id| !active.contains(id)).copied().collect();
+            let size = (rows.len() + unsold.len()) as u32;
+            let factors = |disagreement: f32, days: f64| ConfidenceFactors {
+                historical_accuracy: round(self.frame.learned.accuracy(category.category)),
+                data_completeness: round(self.completeness() * days),
+                ensemble_agreement: round(1.0 / (1.0 + f64::from(disagreement))),
+            };
+            let top_products = rows.iter().filter(|row| forecast.rank[**row] <= FIRST).map(|&row| {
+                let (best, worst) = self.frame.learned.rank_interval(forecast.rank[row], size, self.frame.factor);
+                let product = self.catalogue.products.get(&forecast.products[row]);
+                let known_days = (f64::from(since[row]) / 91.0).clamp(0.1, 1.0);
+                let previous = previous_ranks.get(&forecast.products[row]);
+                ProductPrediction {
+                    product_id: forecast.products[row],
+                    product_name: product.map_or_else(|| format!("Product {}", forecast.products[row]), |p| p.name.clone()),
+                    brand: product.and_then(|p| p.brand.clone()),
+                    price: product.and_then(|p| p.price),
+                    predicted_quantity: round(f64::from(forecast.quantity[row])),
+                    predicted_amount: money(f64::from(forecast.amount[row])),
+                    interval: Interval { low: money(f64::from(forecast.low[row])), high: money(f64::from(forecast.high[row])) },
+                    confidence_score: round(f64::from(forecast.confidence[row])),
+                    top_k: TopK::holding(forecast.rank[row]),
+                    factors: factors(disagreement[row], known_days),
+                    rank: forecast.rank[row],
+                    rank_interval: RankInterval { best, worst },
+                    previous_rank: previous.map(|(rank, _)| *rank),
+                    previous_amount: money(previous.map_or(0.0, |(_, amount)| *amount)),
+                    days_on_sale: since[row].is_finite().then_some(since[row] as u32),
+                    drivers: drivers.get(&row).cloned().unwrap_or_default(),
+                }
+            });
+            let top_products: Vec<_> = top_products.collect();
+            let rest = self.continuation(category.category, &rows, &unsold);
+            let (name, path) = self.catalogue.categories.get(&category.category).cloned().unwrap_or_else(|| (format!("Category {}", category.category), Vec::new()));
+            let mean_disagreement = if rows.is_empty() { 0.0 } else { rows.iter().map(|row| disagreement[*row] * forecast.amount[*row]).sum::<f32>() / category.amount.max(0.01) };
+            let previous = previous_categories.get(&category.category);
+            categories.push(CategoryPrediction {
+                category_id: category.category,
+                category_name: name,
+                path,
+                predicted_sales_amount: money(f64::from(category.amount)),
+                predicted_quantity: round(rows.iter().map(|row| f64::from(forecast.quantity[*row])).sum()),
+                interval: Interval { low: money(f64::from(category.low)), high: money(f64::from(category.high)) },
+                confidence_score: round(f64::from(category.confidence)),
+                top_k: TopK::holding(category.rank),
+                factors: factors(mean_disagreement, 1.0),
+                rank: category.rank,
+                rank_interval: RankInterval { best: category.rank_interval.0, worst: category.rank_interval.1 },
+                previous_rank: previous.map(|(rank, _)| *rank),
+                previous_amount: money(previous.map_or(0.0, |(_, amount)| *amount)),
+                total_products: size,
+                top_products,
+            });
+            if !rest.is_empty() {
+                continuations.push(Continuation { category_id: category.category, products: rest });
+            }
+        }
+        (self.head(categories, version, id), continuations)
+    }
+
+    fn head(&self, categories: Vec<CategoryPrediction>, version: Option<String>, id: Uuid) -> PredictionDocument {
+        let forecast = &self.frame.forecast;
+        let total: f32 = forecast.amount.iter().sum();
+        let (low, high) = self.frame.learned.total_interval(total, self.frame.factor);
+        let weights = self.frame.learned.hedge.weights();
+        let mut models: Vec<_> = weights
+            .iter()
+            .map(|(model, weight)| {
+                let trained = model.starts_with("gbm");
+                let version = version.as_ref().filter(|_| trained).map_or_else(|| "-".to_owned(), |v| format!("{v}/{model}"));
+                ModelVersion { model: model.clone(), version, weight: round(*weight) }
+            })
+            .collect();
+        models.sort_by(|a, b| b.weight.total_cmp(&a.weight).then(a.model.cmp(&b.model)));
+        PredictionDocument {
+            prediction_id: PredictionId::from(id),
+            generation_id: self.generation_id,
+            time_frame: forecast.period.frame(),
+            period_start: forecast.period.start(),
+            period_end: forecast.period.last_day(),
+            generation_timestamp: self.now,
+            model_version: version.unwrap_or_else(|| format!("{}/baselines", self.frame.based_on)),
+            models,
+            fallback: self.frame.fallback.clone(),
+            total_amount: money(f64::from(total)),
+            total_interval: Interval { low: money(f64::from(low)), high: money(f64::from(high)) },
+            previous_total: money(self.previous.rows.values().map(|row| row.amount).sum()),
+            categories,
+        }
+    }
+
+    /// Products beyond the first hundred by rank, then those that did not sell for a year: expected to sell nothing.
+    fn continuation(&self, category: CategoryId, rows: &[usize], unsold: &[ProductId]) -> Vec<ContinuedProduct> {
+        let forecast = &self.frame.forecast;
+        let name = |id: &ProductId| self.catalogue.products.get(id).map_or_else(|| format!("Product {id} of {category}"), |p| p.name.clone());
+        let mut rest: Vec<_> = rows
+            .iter()
+            .filter(|row| forecast.rank[**row] > FIRST)
+            .map(|&row| ContinuedProduct {
+                product_id: forecast.products[row],
+                product_name: name(&forecast.products[row]),
+                predicted_quantity: round(f64::from(forecast.quantity[row])),
+                predicted_amount: money(f64::from(forecast.amount[row])),
+                confidence_score: round(f64::from(forecast.confidence[row])),
+                rank: forecast.rank[row],
+            })
+            .collect();
+        let first = rows.len() as u32 + 1;
+        rest.extend(unsold.iter().zip(first..).map(|(id, rank)| ContinuedProduct {
+            product_id: *id,
+            product_name: name(id),
+            predicted_quantity: 0.0,
+            predicted_amount: Money::ZERO,
+            confidence_score: 0.0,
+            rank,
+        }));
+        rest
+    }
+
+    /// Share of the history that the frame asks for: eight weeks of lags and two periods.
+    fn completeness(&self) -> f64 {
+        let asked = 56 + 2 * self.frame.forecast.period.days();
+        (self.history_days as f64 / asked as f64).min(1.0)
+    }
+
+    fn previous_categories(&self) -> HashMap<CategoryId, (u32, f64)> {
+        let mut sums: BTreeMap<CategoryId, f64> = BTreeMap::new();
+        for row in self.previous.rows.values() {
+            *sums.entry(row.category).or_default() += row.amount;
+        }
+        let mut order: Vec<_> = sums.into_iter().collect();
+        order.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+        order.into_iter().zip(1..).map(|((category, amount), rank)| (category, (rank, amount))).collect()
+    }
+}
+
+/// Rank in its category and amount of every product in the period before.
+fn previous_ranks(previous: &Target) -> HashMap<ProductId, (u32, f64)> {
+    let mut order: Vec<_> = previous.rows.iter().map(|(product, row)| (row.category, row.amount, *product)).collect();
+    order.sort_by(|a, b| a.0.cmp(&b.0).then(b.1.total_cmp(&a.1)).then(a.2.cmp(&b.2)));
+    let (mut ranks, mut last, mut rank) = (HashMap::new(), None, 0);
+    for (category, amount, product) in order {
+        rank = if last == Some(category) { rank + 1 } else { 1 };
+        last = Some(category);
+        ranks.insert(product, (rank, amount));
+    }
+    ranks
+}
+
+/// To the cent. Sums of finite amounts are finite; anything else would be a bug in a model and is shown as nothing.
+fn money(units: f64) -> Money {
+    Money::try_from(units).unwrap_or(Money::ZERO)
+}
+
+/// To three decimals, which is more than anyone reads.
+fn round(value: f64) -> f64 {
+    (value * 1000.0).round() / 1000.0
+}
+
+/// A UUIDv7 whose random part is a function of what the id names, so that the same run gives the same id.
+fn id_at(now: DateTime<Utc>, seed: u64, as_of: ShopDay, salt: u64) -> Uuid {
+    let mix = |value: u64| value.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(31).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let (a, b) = (mix(seed ^ mix(as_of.epoch_days() as u64) ^ mix(salt)), mix(salt.wrapping_add(seed << 17) ^ now.timestamp_micros() as u64));
+    let mut random = [0_u8; 10];
+    random[..8].copy_from_slice(&a.to_le_bytes());
+    random[8..].copy_from_slice(&b.to_le_bytes()[..2]);
+    uuid::Builder::from_unix_timestamp_millis(now.timestamp_millis().max(0) as u64, &random).into_uuid()
+}

@@ -1,0 +1,70 @@
+//! The honest fall-back for frames that the history cannot train: the next shorter frame's forecast scaled up, with
+//! wider intervals, lower confidence, and a sentence that says so.
+
+use sellcast_domain::{Period, Stage, TimeFrame, TopK};
+
+use crate::forecaster::FrameForecast;
+use crate::ledger::ForecastPeriod;
+
+/// Extends `shorter` to `frame`. `seasonal` is the ratio of daily sales in the longer to the shorter period a year ago.
+pub(crate) fn extend(shorter: &FrameForecast, frame: TimeFrame, history_days: i64, seasonal: f64) -> FrameForecast {
+    let base = &shorter.forecast;
+    let period = Period::starting(frame, base.period.start());
+    let ratio = period.days() as f64 / base.period.days() as f64;
+    let scale = (ratio * seasonal) as f32;
+    let scaled = |values: &[f32]| -> Vec<f32> { values.iter().map(|value| value * scale).collect() };
+    let amount = scaled(&base.amount);
+    // Errors of consecutive periods are partly shared: relative intervals widen with the square root of the length.
+    let widening = shorter.factor * (ratio as f32).sqrt().min(2.0);
+    let (low, high) = amount
+        .iter()
+        .map(|value| {
+            let (low, high) = shorter.learned.amount_interval(value / scale.max(1e-6), widening);
+            (low * scale, high * scale)
+        })
+        .unzip();
+    let sizes = sizes(base);
+    let confidence = (0..base.len())
+        .map(|row| {
+            let chance = f64::from(TopK::holding(base.rank[row]).get()) / f64::from(sizes[&base.categories[row]]).max(1.0);
+            (chance.min(1.0) + (f64::from(base.confidence[row]) - chance.min(1.0)) / ratio.sqrt().min(2.0)) as f32
+        })
+        .collect();
+    let forecast = ForecastPeriod {
+        period,
+        stage: Stage::Baselines,
+        candidates: [("scaled".to_owned(), amount.clone())].into(),
+        amount,
+        quantity: scaled(&base.quantity),
+        low,
+        high,
+        confidence,
+        ..base.clone()
+    };
+    let season = if (seasonal - 1.0).abs() > 1e-9 { " and last year's season" } else { "" };
+    let fallback = format!(
+        "{history_days} days of sales are too few to train a {} forecast, which needs two such periods after eight weeks: this is the {} forecast scaled up by its length{season}, with wider ranges and less certainty",
+        name(frame),
+        name(base.period.frame()),
+    );
+    FrameForecast { forecast, learned: shorter.learned.clone(), factor: widening, fallback: Some(fallback), based_on: shorter.based_on }
+}
+
+fn name(frame: TimeFrame) -> &'static str {
+    match frame {
+        TimeFrame::Day => "day",
+        TimeFrame::Week => "week",
+        TimeFrame::Month => "month",
+        TimeFrame::Quarter => "quarter",
+        TimeFrame::HalfYear => "half-year",
+        TimeFrame::Year => "year",
+    }
+}
+
+fn sizes(forecast: &ForecastPeriod) -> std::collections::HashMap<sellcast_domain::CategoryId, u32> {
+    let mut sizes = std::collections::HashMap::new();
+    for category in &forecast.categories {
+        *sizes.entry(*category).or_default() += 1;
+    }
+    sizes
+}

@@ -1,0 +1,187 @@
+//! The forecaster: the panel, the calendar and the feature store of one warehouse, and the making of forecasts for all
+//! frames at one as_of.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use sellcast_domain::{Origin, ShopDay, Stage, TimeFrame};
+use sellcast_features::{Calendar, Definitions, FeatureSet, OfflineStore, Panel, check_for_leaks};
+use sellcast_warehouse::Warehouse;
+
+use crate::candidates::Candidates;
+use crate::error::ForecastError;
+use crate::fallback;
+use crate::hedge::Hedge;
+use crate::learn::Learned;
+use crate::ledger::{ForecastPeriod, Ledger};
+use crate::plan::FramePlan;
+use crate::rows::Rows;
+use crate::train::FrameModels;
+
+/// Training settings; the same settings, data and seed give the same models.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// Boosting rounds.
+    pub rounds: usize,
+    /// Seed of row and column sampling.
+    pub seed: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { rounds: 160, seed: 7 }
+    }
+}
+
+/// Makes forecasts from one warehouse.
+pub struct Forecaster<'a> {
+    pub(crate) warehouse: &'a Warehouse,
+    pub(crate) definitions: Definitions,
+    pub(crate) panel: Panel,
+    pub(crate) calendar: Calendar,
+    pub(crate) settings: Settings,
+}
+
+/// One frame's forecast with everything that its document needs.
+#[derive(Clone, Debug)]
+pub(crate) struct FrameForecast {
+    pub(crate) forecast: ForecastPeriod,
+    pub(crate) learned: Learned,
+    /// Widening of intervals, 1 for a frame that was trained on itself.
+    pub(crate) factor: f32,
+    pub(crate) fallback: Option<String>,
+    /// The frame whose models made it.
+    pub(crate) based_on: TimeFrame,
+}
+
+/// How many scored periods are learnt from, and the least days between them.
+pub(crate) const fn memory(frame: TimeFrame) -> (usize, i64) {
+    match frame {
+        TimeFrame::Day => (14, 1),
+        TimeFrame::Week | TimeFrame::Month => (8, 7),
+        _ => (6, 7),
+    }
+}
+
+impl<'a> Forecaster<'a> {
+    /// Reads the warehouse's newest state.
+    ///
+    /// # Errors
+    /// When the warehouse cannot be read or holds nothing to forecast.
+    pub async fn open(warehouse: &'a Warehouse, settings: Settings) -> Result<Self, ForecastError> {
+        let panel = Panel::load(warehouse).await?;
+        let calendar = Calendar::load(warehouse).await?;
+        Ok(Self { warehouse, definitions: Definitions::current(), panel, calendar, settings })
+    }
+
+    /// The sales it works on.
+    pub fn panel(&self) -> &Panel {
+        &self.panel
+    }
+
+    /// Version of the feature definitions.
+    pub fn definitions_version(&self) -> &str {
+        self.definitions.version()
+    }
+
+    /// Fails if any feature at `as_of` depends on later rows.
+    ///
+    /// # Errors
+    /// Names the feature.
+    pub async fn check_for_leaks(&self, as_of: ShopDay) -> Result<(), ForecastError> {
+        Ok(check_for_leaks(&self.panel, &self.definitions, as_of).await?)
+    }
+
+    pub(crate) async fn sets(&self, days: &[ShopDay], now: DateTime<Utc>) -> Result<Vec<FeatureSet>, ForecastError> {
+        Ok(OfflineStore::new(self.warehouse, &self.definitions).sets(&self.panel, days, now).await?)
+    }
+
+    /// What the ledger teaches about `frame` at `as_of`; from baselines at past origins if it holds nothing yet.
+    ///
+    /// # Errors
+    /// When the ledger or the truth cannot be read.
+    pub async fn learn(&self, frame: TimeFrame, as_of: ShopDay, now: DateTime<Utc>) -> Result<Option<Learned>, ForecastError> {
+        let mut scored = self.scored(frame, as_of).await?;
+        if scored.is_empty() {
+            let history = self.panel.history_days(as_of);
+            if history < 2 * frame.typical_days() {
+                return Ok(None);
+            }
+            let origins = FramePlan::baseline_calibration(frame, self.panel.first_day(), as_of);
+            scored = self.with_truth(self.hindcast(frame, &origins, None, now).await?, as_of).await?;
+        }
+        Ok((!scored.is_empty()).then(|| tokio::task::block_in_place(|| Learned::from_scored(&scored))))
+    }
+
+    /// The newest ended forecasts of the ledger with their truth, oldest first.
+    pub(crate) async fn scored(
+        &self,
+        frame: TimeFrame,
+        as_of: ShopDay,
+    ) -> Result<Vec<(ForecastPeriod, sellcast_features::Target)>, ForecastError> {
+        let ledger = Ledger::new(self.warehouse);
+        let (most, apart) = memory(frame);
+        let mut chosen: Vec<ForecastPeriod> = Vec::new();
+        for (day, generation) in ledger.ended(frame, as_of).await? {
+            let far_enough = chosen.last().is_none_or(|last| last.period.start().days_since(day) >= apart);
+            if far_enough && chosen.len() < most {
+                chosen.extend(ledger.read(frame, day, &generation).await?);
+            }
+        }
+        chosen.reverse();
+        self.with_truth(chosen, as_of).await
+    }
+
+    /// Forecasts all frames. A frame without models of its own uses baselines, or openly falls back on the next shorter
+    /// one when the history is too short even for those.
+    pub(crate) async fn forecast(
+        &self,
+        as_of: ShopDay,
+        models: &BTreeMap<TimeFrame, FrameModels>,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<FrameForecast>, ForecastError> {
+        let sets = self.sets(&[as_of], now).await?;
+        let Some(set) = sets.first().filter(|set| !set.is_empty()) else {
+            return Err(ForecastError::TooLittleHistory { frame: TimeFrame::Day, days: self.panel.history_days(as_of) });
+        };
+        let mut frames: Vec<FrameForecast> = Vec::new();
+        for frame in TimeFrame::ALL {
+            let plan = FramePlan::new(frame, self.panel.first_day(), as_of);
+            let learned = match (&plan, frames.last()) {
+                (None, Some(shorter)) => {
+                    let seasonal = self.seasonal(shorter.forecast.period, frame).await?;
+                    frames.push(fallback::extend(shorter, frame, self.panel.history_days(as_of), seasonal));
+                    continue;
+                }
+                _ => self.learn(frame, as_of, now).await?,
+            };
+            let rows = Rows::new(set, frame, &self.calendar, self.panel.first_day());
+            let models = models.get(&frame);
+            let candidates = Candidates::of(&rows, models)?;
+            let learned = learned.unwrap_or_else(|| Learned::ignorant(Hedge::even(candidates.amounts.keys().cloned())));
+            let stage = if models.is_some() { Stage::Models } else { Stage::Baselines };
+            let forecast = tokio::task::block_in_place(|| learned.forecast(&rows, candidates, Origin::Published, stage));
+            let fallback = plan.is_none().then(|| {
+                format!("{} days of sales are too few to train models for a {frame}: averages of the past days are used", self.panel.history_days(as_of))
+            });
+            frames.push(FrameForecast { forecast, learned, factor: 1.0, fallback, based_on: frame });
+        }
+        Ok(frames)
+    }
+
+    /// How much more a category sold in the period of `frame` a year ago than the shorter period then led to expect; 1
+    /// where the history does not reach back a year.
+    async fn seasonal(&self, shorter: sellcast_domain::Period, frame: TimeFrame) -> Result<f64, ForecastError> {
+        let year_ago = shorter.start() - 364;
+        let longer = sellcast_domain::Period::starting(frame, year_ago);
+        if year_ago < self.panel.first_day() || longer.last_day() >= shorter.start() {
+            return Ok(1.0);
+        }
+        let sum = async |period| -> Result<f64, ForecastError> {
+            let target = sellcast_features::Target::load(&self.panel, period, Some(shorter.start())).await?;
+            Ok(target.rows.values().map(|row| row.amount).sum::<f64>() / period.days() as f64)
+        };
+        let (long, short) = (sum(longer).await?, sum(sellcast_domain::Period::starting(shorter.frame(), year_ago)).await?);
+        Ok(if short > 0.0 { (long / short).clamp(0.5, 2.0) } else { 1.0 })
+    }
+}

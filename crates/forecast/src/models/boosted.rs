@@ -1,0 +1,119 @@
+//! Gradient boosting with the Tweedie loss: amounts with many exact zeros and a long tail (Jørgensen, "Exponential
+//! dispersion models", 1987). Boosting starts from a steady mean of the product's own past, so the trees learn by what
+//! factor the coming period departs from it.
+
+use hessboost::config::GrowPolicy;
+use hessboost::prelude::{BoostedModel, DMatrix, HessboostError, ImportanceType, Iterations, ModelFormat, Objective, TrainingParams, TreeMethod, train};
+
+use crate::error::ForecastError;
+use crate::rows::Rows;
+
+/// Fitting settings. Chosen on origins before November 2017 of the demo data, see docs/accuracy.md.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BoostSettings {
+    pub(crate) rounds: usize,
+    pub(crate) seed: u64,
+}
+
+/// A fitted boosted model: `exp` of the trees' sum, times the start.
+#[derive(Clone, Debug)]
+pub(crate) struct Boosted {
+    name: String,
+    names: Vec<String>,
+    model: BoostedModel,
+}
+
+impl Boosted {
+    /// Fits `labels` (not negative), one per row.
+    pub(crate) fn fit(
+        name: &str,
+        names: &[String],
+        values: &[f32],
+        labels: &[f32],
+        weights: &[f32],
+        starts: &[f32],
+        settings: BoostSettings,
+    ) -> Result<Self, ForecastError> {
+        let failed = |source| ForecastError::Boosting { step: "train", model: name.to_owned(), source };
+        let margins: Vec<f32> = starts.iter().map(|start| start.max(1e-3).ln()).collect();
+        let matrix = DMatrix::from_dense(values, labels.len(), names.len())
+            .and_then(|matrix| matrix.with_labels(labels))
+            .and_then(|matrix| matrix.with_weights(weights))
+            .and_then(|matrix| matrix.with_base_margin(&margins))
+            .map_err(failed)?;
+        let tweedie = hessboost::objective::Tweedie::new(1.4).map_err(failed)?;
+        let params = TrainingParams::builder()
+            .objective(Objective::Tweedie(tweedie))
+            .tree_method(TreeMethod::Hist)
+            .grow_policy(GrowPolicy::LossGuide)
+            .unlimited_depth()
+            .max_leaves(48)
+            .max_bin(128)
+            .eta(0.07)
+            .min_child_weight(40.0)
+            .lambda(5.0)
+            .subsample(0.8)
+            .colsample_bytree(0.6)
+            .seed(settings.seed)
+            .build()
+            .map_err(failed)?;
+        let model = train(&params, &matrix, settings.rounds).map_err(failed)?;
+        Ok(Self { name: name.to_owned(), names: names.to_vec(), model })
+    }
+
+    /// Expected amount or quantity of each row.
+    pub(crate) fn predict(&self, rows: &Rows, starts: &[f64]) -> Result<Vec<f64>, ForecastError> {
+        let predictions = self.model.predict(&self.matrix(rows, starts)?, Iterations::Best).map_err(|source| self.failed(source))?;
+        Ok(predictions.as_slice().iter().map(|value| f64::from(*value).max(0.0)).collect())
+    }
+
+    /// Contribution of each feature to the logarithm of the forecast, for the chosen rows (TreeSHAP; Lundberg et al.,
+    /// 2020). As many values per row as features, and one more for the bias.
+    pub(crate) fn contributions(&self, rows: &Rows, chosen: &[usize]) -> Result<Vec<Vec<f32>>, ForecastError> {
+        let mut values = Vec::with_capacity(chosen.len() * self.names.len());
+        chosen.iter().for_each(|row| values.extend_from_slice(rows.row(*row)));
+        let matrix = DMatrix::from_dense(&values, chosen.len(), self.names.len())
+            .and_then(|matrix| matrix.with_base_margin(&vec![0.0; chosen.len()]))
+            .map_err(|source| self.failed(source))?;
+        let contributions = self.model.predict_contribs(&matrix, Iterations::Best).map_err(|source| self.failed(source))?;
+        Ok((0..chosen.len()).map(|row| contributions.get(row, 0).unwrap_or_default().to_vec()).collect())
+    }
+
+    /// The model as bytes, readable by later releases.
+    pub(crate) fn encode(&self) -> Result<Vec<u8>, ForecastError> {
+        self.model.encode(ModelFormat::Binary).map_err(|source| self.failed(source))
+    }
+
+    /// Reads what [`Boosted::encode`] wrote for the same features.
+    pub(crate) fn decode(name: &str, names: Vec<String>, bytes: &[u8]) -> Result<Self, ForecastError> {
+        let model = BoostedModel::decode(bytes, ModelFormat::Binary)
+            .map_err(|source| ForecastError::Boosting { step: "read", model: name.to_owned(), source })?;
+        if model.n_features() != names.len() {
+            let reason = format!("it has {} features, this program computes {}", model.n_features(), names.len());
+            return Err(ForecastError::Model { model: name.to_owned(), reason });
+        }
+        Ok(Self { name: name.to_owned(), names, model })
+    }
+
+    /// Total gain of each feature, largest first.
+    pub(crate) fn importance(&self) -> Vec<(String, f64)> {
+        let gains = self.model.feature_importance(ImportanceType::TotalGain);
+        let mut named: Vec<_> = gains.into_iter().filter_map(|(at, gain)| Some((self.names.get(at)?.clone(), gain))).collect();
+        named.sort_by(|a, b| b.1.total_cmp(&a.1));
+        named
+    }
+
+    fn matrix(&self, rows: &Rows, starts: &[f64]) -> Result<DMatrix, ForecastError> {
+        if rows.names != self.names {
+            return Err(ForecastError::Model { model: self.name.clone(), reason: "it was trained on other features".into() });
+        }
+        let margins: Vec<f32> = starts.iter().map(|start| start.max(1e-3).ln() as f32).collect();
+        DMatrix::from_dense(&rows.values, rows.len(), rows.names.len())
+            .and_then(|matrix| matrix.with_base_margin(&margins))
+            .map_err(|source| self.failed(source))
+    }
+
+    fn failed(&self, source: HessboostError) -> ForecastError {
+        ForecastError::Boosting { step: "apply", model: self.name.clone(), source }
+    }
+}

@@ -1,0 +1,124 @@
+//! Logistic regression for membership of the top ten of a category: a plain, fast second opinion that only ranks.
+
+use linfa::prelude::*;
+use linfa_logistic::LogisticRegression;
+use ndarray::{Array1, Array2};
+use serde::{Deserialize, Serialize};
+
+use crate::rows::Rows;
+
+/// A fitted logistic regression over standardised inputs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Logistic {
+    mean: Vec<f64>,
+    scale: Vec<f64>,
+    weights: Vec<f64>,
+    intercept: f64,
+}
+
+impl Logistic {
+    /// Fits row-major `inputs` of `width` columns to `hits`. Inputs that are not finite count as the column's mean.
+    /// With fewer than fifty rows of either outcome there is nothing to learn a slope from: the base rate remains.
+    pub(crate) fn fit(inputs: &[f64], width: usize, hits: &[bool]) -> Self {
+        let rows = hits.len();
+        let positive = hits.iter().filter(|hit| **hit).count();
+        let rate = (positive as f64 + 0.5) / (rows as f64 + 1.0);
+        let base = Self { mean: vec![0.0; width], scale: vec![1.0; width], weights: vec![0.0; width], intercept: (rate / (1.0 - rate)).ln() };
+        if positive.min(rows - positive) < 50 {
+            return base;
+        }
+        let mut scaled = Self { ..base.clone() };
+        for column in 0..width {
+            let values = || inputs.iter().skip(column).step_by(width).copied().filter(|v| v.is_finite());
+            let count = values().count().max(1) as f64;
+            let mean = values().sum::<f64>() / count;
+            let variance = values().map(|v| (v - mean).powi(2)).sum::<f64>() / count;
+            scaled.mean[column] = mean;
+            scaled.scale[column] = variance.sqrt().max(1e-9);
+        }
+        let standardised: Vec<f64> = inputs.chunks_exact(width).flat_map(|row| scaled.standardise(row)).collect();
+        let Ok(matrix) = Array2::from_shape_vec((rows, width), standardised) else { return base };
+        let dataset = Dataset::new(matrix, Array1::from_vec(hits.to_vec()));
+        match LogisticRegression::default().alpha(1.0).max_iterations(60).fit(&dataset) {
+            Ok(fitted) => {
+                // The library orders its two classes by itself; a positive score means its `pos` class.
+                let sign = if fitted.labels().pos.class { 1.0 } else { -1.0 };
+                let weights = fitted.params().iter().map(|w| sign * w).collect();
+                Self { weights, intercept: sign * fitted.intercept(), ..scaled }
+            }
+            Err(error) => {
+                tracing::warn!(%error, "logistic regression did not converge, the base rate is used");
+                base
+            }
+        }
+    }
+
+    /// The log-odds of one row.
+    pub(crate) fn score(&self, row: &[f64]) -> f64 {
+        self.intercept + self.standardise(row).zip(&self.weights).map(|(value, weight)| value * weight).sum::<f64>()
+    }
+
+    /// The probability of one row.
+    pub(crate) fn probability(&self, row: &[f64]) -> f64 {
+        1.0 / (1.0 + (-self.score(row)).exp())
+    }
+
+    fn standardise<'a>(&'a self, row: &'a [f64]) -> impl Iterator<Item = f64> + 'a {
+        row.iter().zip(&self.mean).zip(&self.scale).map(|((value, mean), scale)| {
+            if value.is_finite() { ((value - mean) / scale).clamp(-8.0, 8.0) } else { 0.0 }
+        })
+    }
+}
+
+/// Features that the membership model reads, most of them as logarithms.
+const MEMBERSHIP: [&str; 16] = [
+    "mean_4w",
+    "mean_8w",
+    "mean_26w",
+    "week_1",
+    "best_week_8w",
+    "transactions_91d",
+    "selling_days_28d",
+    "rank_13w",
+    "rank_1w",
+    "display_next_week",
+    "mailer_next_week",
+    "display_last_week",
+    "mailer_last_week",
+    "category_products",
+    "share_13w",
+    "deviation_8w",
+];
+
+/// Row-major inputs of the membership model and their width.
+pub(crate) fn membership_inputs(rows: &Rows) -> (Vec<f64>, usize) {
+    let columns: Vec<Vec<f32>> = MEMBERSHIP.iter().map(|name| rows.column(name)).collect();
+    let mut inputs = Vec::with_capacity(rows.len() * MEMBERSHIP.len());
+    for row in 0..rows.len() {
+        inputs.extend(columns.iter().map(|column| f64::from(column[row]).max(0.0).ln_1p()));
+    }
+    (inputs, MEMBERSHIP.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn learns_the_direction_of_a_slope_and_its_level() {
+        let inputs: Vec<f64> = (0..1000).map(|i| f64::from(i) / 100.0).collect();
+        let hits: Vec<bool> = (0..1000).map(|i| (i * 7919) % 1000 < i).collect();
+        let fitted = Logistic::fit(&inputs, 1, &hits);
+        assert!(fitted.probability(&[9.0]) > 0.8);
+        assert!(fitted.probability(&[1.0]) < 0.2);
+        let mean = inputs.iter().map(|x| fitted.probability(&[*x])).sum::<f64>() / 1000.0;
+        assert!((mean - 0.5).abs() < 0.02, "{mean}");
+    }
+
+    #[test]
+    fn too_few_hits_leave_the_base_rate() {
+        let fitted = Logistic::fit(&[0.0, 1.0, 2.0, 3.0], 1, &[true, false, false, false]);
+        assert_eq!(fitted.probability(&[0.0]), fitted.probability(&[100.0]));
+        assert!((fitted.probability(&[0.0]) - 0.3).abs() < 1e-9);
+    }
+}
