@@ -1,0 +1,204 @@
+//! The cache of ready answers in front of the API: bytes and headers by path, looked up before any other
+//! work. An entry is valid for one snapshot and one shop day; the ETag names generation and representation.
+
+use std::sync::Arc;
+
+use axum::body::{Body, to_bytes};
+use axum::extract::{Request, State};
+use axum::http::header::{ACCEPT_ENCODING, AGE, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use metrics::counter;
+use moka::future::Cache;
+use sellcast_domain::{GenerationId, Problem, ProblemKind};
+
+use crate::forecasts::Edition;
+use crate::metrics::{CACHE_HITS, CACHE_MISSES};
+use crate::problems::ApiError;
+use crate::state::AppState;
+
+/// Says in words why an answer is stale; stands beside `Age`.
+pub(crate) const STALE_REASON: HeaderName = HeaderName::from_static("stale-reason");
+/// Longer addresses are answered, but not kept.
+const MAX_KEY_BYTES: usize = 512;
+/// No answer of the API is larger.
+const MAX_ANSWER_BYTES: usize = 8 << 20;
+
+/// What a handler says of an answer so that it can be kept.
+#[derive(Clone, Debug)]
+pub(crate) struct Answered {
+    pub(crate) generation: GenerationId,
+    pub(crate) stale: Option<(String, DateTime<Utc>)>,
+}
+
+impl Answered {
+    pub(crate) fn by(edition: &Edition) -> Self {
+        let stale = edition.stale_reason().map(|reason| (reason, edition.generation.generated_at));
+        Self { generation: edition.id(), stale }
+    }
+}
+
+/// What an entry was made under.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Stamp {
+    snapshot: u64,
+    days_late: i64,
+}
+
+#[derive(Debug)]
+struct Kept {
+    stamp: Stamp,
+    etag: HeaderValue,
+    content_type: HeaderValue,
+    encoding: Option<HeaderValue>,
+    stale: Option<(HeaderValue, DateTime<Utc>)>,
+    body: Bytes,
+}
+
+/// Ready answers, plain and compressed.
+pub(crate) struct Answers {
+    plain: Cache<String, Arc<Kept>>,
+    zipped: Cache<String, Arc<Kept>>,
+}
+
+impl Answers {
+    pub(crate) fn new(most_bytes: u64) -> Self {
+        let cache = || {
+            // A quarter of a KiB stands for an entry's headers and its place in the cache.
+            let weigh = |key: &String, kept: &Arc<Kept>| u32::try_from(key.len() + kept.body.len() + 256).unwrap_or(u32::MAX);
+            Cache::builder().max_capacity(most_bytes / 2).weigher(weigh).build()
+        };
+        Self { plain: cache(), zipped: cache() }
+    }
+}
+
+/// Answers from the cache, or lets the request through and keeps the answer.
+pub(crate) async fn answer_from_cache(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
+    let head = request.method() == Method::HEAD;
+    if !(head || request.method() == Method::GET) || !request.uri().path().starts_with("/api/") {
+        return next.run(request).await;
+    }
+    let zipped = accepts_gzip(request.headers());
+    let answers = if zipped { &state.answers().zipped } else { &state.answers().plain };
+    let key = request.uri().path_and_query().map_or("/", |path| path.as_str());
+    let stamp = stamp(&state);
+    if let Some(kept) = answers.get(key).await
+        && kept.stamp == stamp
+    {
+        counter!(CACHE_HITS).increment(1);
+        return respond(&state, &kept, request.headers(), head);
+    }
+    counter!(CACHE_MISSES).increment(1);
+    let key = key.to_owned();
+    let asked = request.headers().clone();
+    *request.method_mut() = Method::GET;
+    // One representation per cache, whatever else the client would take.
+    request.headers_mut().remove(ACCEPT_ENCODING);
+    if zipped {
+        request.headers_mut().insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
+    }
+    let response = next.run(request).await;
+    let Some(answered) = response.extensions().get::<Answered>().cloned() else { return response };
+    let (parts, body) = response.into_parts();
+    let Ok(body) = to_bytes(body, MAX_ANSWER_BYTES).await else {
+        return ApiError(Problem::new(ProblemKind::Internal, "the answer cannot be put together; ask for fewer items")).into_response();
+    };
+    let encoding = parts.headers.get(CONTENT_ENCODING).cloned();
+    let kept = Arc::new(Kept {
+        stamp,
+        etag: etag(answered.generation, &body),
+        content_type: parts.headers.get(CONTENT_TYPE).cloned().unwrap_or(HeaderValue::from_static("application/json")),
+        encoding,
+        stale: answered.stale.and_then(|(reason, made)| Some((HeaderValue::from_str(&reason).ok()?, made))),
+        body,
+    });
+    if key.len() <= MAX_KEY_BYTES {
+        answers.insert(key, kept.clone()).await;
+    }
+    respond(&state, &kept, &asked, head)
+}
+
+fn stamp(state: &AppState) -> Stamp {
+    let (snapshot, as_of) = state.forecasts().stamp();
+    Stamp { snapshot, days_late: as_of.map_or(0, |as_of| state.today().days_since(as_of).max(0)) }
+}
+
+fn respond(state: &AppState, kept: &Kept, asked: &HeaderMap, head: bool) -> Response {
+    let unchanged = asked.get(IF_NONE_MATCH).is_some_and(|tags| names(tags, &kept.etag));
+    let body = if unchanged || head { Body::empty() } else { Body::from(kept.body.clone()) };
+    let mut response = Response::new(body);
+    let headers = response.headers_mut();
+    headers.insert(ETAG, kept.etag.clone());
+    headers.insert(VARY, HeaderValue::from_static("accept-encoding"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    if let Some((reason, made)) = &kept.stale {
+        headers.insert(AGE, HeaderValue::from((state.now() - made).num_seconds().max(0)));
+        headers.insert(STALE_REASON, reason.clone());
+    }
+    if unchanged {
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+        return response;
+    }
+    headers.insert(CONTENT_TYPE, kept.content_type.clone());
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(kept.body.len()));
+    if let Some(encoding) = &kept.encoding {
+        headers.insert(CONTENT_ENCODING, encoding.clone());
+    }
+    response
+}
+
+/// `If-None-Match` compares weakly: a cache on the way may have marked our tag as weak.
+fn names(tags: &HeaderValue, etag: &HeaderValue) -> bool {
+    let (Ok(tags), Ok(etag)) = (tags.to_str(), etag.to_str()) else { return false };
+    tags.split(',').map(str::trim).any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag)
+}
+
+fn etag(generation: GenerationId, body: &[u8]) -> HeaderValue {
+    let text = format!("\"{}-{:016x}\"", generation.uuid().simple(), fingerprint(body));
+    HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static("\"unknown\""))
+}
+
+/// FNV-1a. Tells representations of one generation apart; guards nothing.
+pub(crate) const fn fingerprint(bytes: &[u8]) -> u64 {
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    let mut place = 0;
+    while place < bytes.len() {
+        hash = (hash ^ bytes[place] as u64).wrapping_mul(0x0100_0000_01b3);
+        place += 1;
+    }
+    hash
+}
+
+fn accepts_gzip(headers: &HeaderMap) -> bool {
+    headers.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',')).any(|coding| {
+        let mut parts = coding.split(';').map(str::trim);
+        let gzip = parts.next().is_some_and(|name| name.eq_ignore_ascii_case("gzip"));
+        gzip && !parts.any(|weight| matches!(weight, "q=0" | "q=0.0" | "q=0.00" | "q=0.000"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gzip_is_taken_unless_it_is_refused() {
+        for (accepted, expected) in [("gzip", true), ("br, GZIP;q=0.5", true), ("gzip;q=0", false), ("br", false), ("identity", false)] {
+            let mut headers = HeaderMap::new();
+            headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(accepted));
+            assert_eq!(accepts_gzip(&headers), expected, "{accepted}");
+        }
+        assert!(!accepts_gzip(&HeaderMap::new()));
+    }
+
+    #[test]
+    fn a_tag_is_found_in_a_list_and_when_weak() {
+        let etag = HeaderValue::from_static("\"a-1\"");
+        for (tags, expected) in [("\"a-1\"", true), ("\"x\", W/\"a-1\"", true), ("*", true), ("\"a-2\"", false), ("a-1", false)] {
+            assert_eq!(names(&HeaderValue::from_static(tags), &etag), expected, "{tags}");
+        }
+    }
+}

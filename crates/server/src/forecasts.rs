@@ -1,0 +1,232 @@
+//! Finds the forecast that a request asks for: today's from the snapshot, a past date's from the store
+//! through bounded caches. Says when an answer is stale, and lowers its confidence by a stated rule.
+
+use std::collections::HashSet;
+use std::hash::Hash;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use moka::future::Cache;
+use sellcast_domain::{
+    CategoryHistory, CategoryId, Continuation, Generation, GenerationId, Problem, ProblemKind, ShopDay, TimeFrame, TrackRecord,
+};
+use sellcast_store::{PredictionStore, StoreError};
+use tokio::sync::watch;
+use tokio::task::spawn_blocking;
+
+use crate::snapshot::{FrameDocument, Snapshot};
+use crate::state::chain;
+
+/// Frames of past generations kept parsed; one of a large shop takes some tens of MiB.
+const PAST_FRAMES: u64 = 12;
+/// Categories whose long lists and histories are kept parsed.
+const CATEGORIES: u64 = 1_000;
+
+/// The generation that answers a request.
+#[derive(Clone, Debug)]
+pub(crate) struct Edition {
+    pub(crate) generation: Arc<Generation>,
+    /// Days between its first day and the asked one; 0 when it is what was asked for.
+    pub(crate) days_late: i64,
+    /// Present for the current generation.
+    snapshot: Option<Arc<Snapshot>>,
+}
+
+impl Edition {
+    pub(crate) fn id(&self) -> GenerationId {
+        self.generation.generation_id
+    }
+
+    /// Why the answer is stale, in words; `None` when it is not.
+    pub(crate) fn stale_reason(&self) -> Option<String> {
+        let days = self.days_late;
+        let unit = if days == 1 { "day" } else { "days" };
+        (days > 0)
+            .then(|| format!("made for {}, {days} {unit} before the shop's day: no newer forecast is published", self.generation.as_of))
+    }
+
+    /// Confidence as it may still be claimed: of a stale forecast only the share of its period that a fresh one
+    /// would still have, `days / (days + days late)`.
+    pub(crate) fn confidence(&self, said: f64, document: &FrameDocument) -> f64 {
+        if self.days_late <= 0 {
+            return said;
+        }
+        let days = document.document.period().days() as f64;
+        said * days / (days + self.days_late as f64)
+    }
+
+    pub(crate) fn snapshot(&self) -> Option<&Arc<Snapshot>> {
+        self.snapshot.as_ref()
+    }
+}
+
+/// Access to published forecasts.
+pub(crate) struct Forecasts {
+    store: PredictionStore,
+    current: watch::Sender<Option<Arc<Snapshot>>>,
+    serials: AtomicU64,
+    past: Cache<(GenerationId, TimeFrame), Option<Arc<FrameDocument>>>,
+    continuations: Cache<(GenerationId, TimeFrame, CategoryId), Option<Arc<Continuation>>>,
+    histories: Cache<(GenerationId, CategoryId), Option<Arc<CategoryHistory>>>,
+}
+
+impl Forecasts {
+    pub(crate) fn new(store: PredictionStore) -> Self {
+        Self {
+            store,
+            current: watch::Sender::new(None),
+            serials: AtomicU64::new(1),
+            past: Cache::new(PAST_FRAMES),
+            continuations: Cache::new(CATEGORIES),
+            histories: Cache::new(CATEGORIES),
+        }
+    }
+
+    pub(crate) fn store(&self) -> &PredictionStore {
+        &self.store
+    }
+
+    /// Loads a generation off the runtime and makes it the current snapshot.
+    pub(crate) async fn load(&self, id: GenerationId) -> Result<(), StoreError> {
+        let store = self.store.clone();
+        let serial = self.serials.fetch_add(1, Ordering::Relaxed);
+        let loaded = spawn_blocking(move || Snapshot::load(&store, id, serial)).await;
+        if let Some(snapshot) = loaded.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))? {
+            self.current.send_replace(Some(Arc::new(snapshot)));
+        }
+        Ok(())
+    }
+
+    /// The current snapshot.
+    pub(crate) fn current(&self) -> Option<Arc<Snapshot>> {
+        self.current.borrow().clone()
+    }
+
+    /// Serial of the current snapshot, 0 before the first.
+    pub(crate) fn stamp(&self) -> (u64, Option<ShopDay>) {
+        self.current.borrow().as_ref().map_or((0, None), |snapshot| (snapshot.serial, Some(snapshot.generation.as_of)))
+    }
+
+    pub(crate) fn subscribe(&self) -> watch::Receiver<Option<Arc<Snapshot>>> {
+        self.current.subscribe()
+    }
+
+    /// The generation for `date`, or for `today` when none is asked for: then the newest one, however late.
+    pub(crate) async fn edition(&self, date: Option<ShopDay>, today: ShopDay) -> Result<Edition, Problem> {
+        let Some(snapshot) = self.current() else { return Err(not_ready()) };
+        let as_of = snapshot.generation.as_of;
+        match date {
+            Some(date) if date != as_of => self.past_edition(date).await,
+            asked => {
+                let days_late = if asked.is_some() { 0 } else { today.days_since(as_of).max(0) };
+                Ok(Edition { generation: snapshot.generation.clone(), days_late, snapshot: Some(snapshot) })
+            }
+        }
+    }
+
+    /// A frame's document of an edition.
+    pub(crate) async fn document(&self, edition: &Edition, frame: TimeFrame) -> Result<Arc<FrameDocument>, Problem> {
+        let found = match &edition.snapshot {
+            Some(snapshot) => snapshot.frames.get(&frame).cloned(),
+            None => {
+                let id = edition.id();
+                self.cached(&self.past, (id, frame), move |store| Ok(store.prediction(id, frame)?.map(FrameDocument::new))).await?
+            }
+        };
+        found.ok_or_else(|| {
+            Problem::new(
+                ProblemKind::NothingPublished,
+                format!("no `{frame}` forecast was published for {}; ask for another timeFrame", edition.generation.as_of),
+            )
+        })
+    }
+
+    /// The products of a category beyond its first 100.
+    pub(crate) async fn continuation(
+        &self,
+        edition: &Edition,
+        frame: TimeFrame,
+        category: CategoryId,
+    ) -> Result<Option<Arc<Continuation>>, Problem> {
+        let id = edition.id();
+        self.cached(&self.continuations, (id, frame, category), move |store| store.continuation(id, frame, category)).await
+    }
+
+    /// Weekly sales of a category and its products.
+    pub(crate) async fn history(&self, edition: &Edition, category: CategoryId) -> Result<Option<Arc<CategoryHistory>>, Problem> {
+        let id = edition.id();
+        self.cached(&self.histories, (id, category), move |store| store.history(id, category)).await
+    }
+
+    /// The track record as the edition knows it.
+    pub(crate) async fn record(&self, edition: &Edition) -> Result<Arc<TrackRecord>, Problem> {
+        match &edition.snapshot {
+            Some(snapshot) => Ok(snapshot.record.clone()),
+            None => {
+                let id = edition.id();
+                let record = self.blocking(move |store| store.record(id)).await?;
+                Ok(Arc::new(record.unwrap_or_default()))
+            }
+        }
+    }
+
+    /// The categories that exist in the current generation, for telling unknown ones from unpublished ones.
+    pub(crate) fn known_categories(&self) -> HashSet<CategoryId> {
+        let Some(snapshot) = self.current() else { return HashSet::new() };
+        snapshot.frames.values().flat_map(|frame| frame.document.categories.iter().map(|category| category.category_id)).collect()
+    }
+
+    async fn past_edition(&self, date: ShopDay) -> Result<Edition, Problem> {
+        let (found, nearest) = self
+            .blocking(move |store| match store.generation_for(date)? {
+                Some(generation) => Ok((Some(generation), None)),
+                None => Ok((None, store.nearest(date)?)),
+            })
+            .await?;
+        match (found, nearest) {
+            (Some(generation), _) => Ok(Edition { generation: Arc::new(generation), days_late: 0, snapshot: None }),
+            (None, Some(nearest)) => {
+                let detail = format!("nothing was published for {date}; the nearest date is {nearest}");
+                Err(Problem { nearest_date: Some(nearest), ..Problem::new(ProblemKind::NothingPublished, detail) })
+            }
+            (None, None) => Err(not_ready()),
+        }
+    }
+
+    async fn cached<K, T>(
+        &self,
+        cache: &Cache<K, Option<Arc<T>>>,
+        key: K,
+        read: impl FnOnce(&PredictionStore) -> Result<Option<T>, StoreError> + Send + 'static,
+    ) -> Result<Option<Arc<T>>, Problem>
+    where
+        K: Hash + Eq + Send + Sync + 'static,
+        T: Send + Sync + 'static,
+    {
+        let load = async { self.blocking(read).await.map(|found| found.map(Arc::new)) };
+        // Several requests for one key wait for a single reading.
+        cache.try_get_with(key, load).await.map_err(Arc::unwrap_or_clone)
+    }
+
+    async fn blocking<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&PredictionStore) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let store = self.store.clone();
+        match spawn_blocking(move || read(&store)).await {
+            Ok(Ok(found)) => Ok(found),
+            Ok(Err(error)) => Err(internal(&chain(&error))),
+            Err(panic) => Err(internal(&panic.to_string())),
+        }
+    }
+}
+
+/// No generation is there yet.
+pub(crate) fn not_ready() -> Problem {
+    Problem::new(ProblemKind::NotReady, "the first forecast is being made from the shop's sales; try again in a few seconds")
+}
+
+fn internal(error: &str) -> Problem {
+    tracing::error!(%error, "a published document cannot be read");
+    Problem::new(ProblemKind::Internal, "a published document cannot be read; the log of the server says why")
+}

@@ -1,0 +1,99 @@
+//! GraphQL over the same forecasts, with the same rules and the same errors as REST. Depth, complexity and
+//! page sizes are bounded, so that one query cannot ask for the whole shop.
+
+mod category;
+mod product;
+mod query;
+mod result;
+mod time_frame;
+
+use async_graphql::{EmptyMutation, EmptySubscription, Request, Response as Answer, Schema, Value};
+use async_graphql_axum::GraphQLResponse;
+use axum::extract::{OriginalUri, State};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use sellcast_domain::{Problem, ProblemKind};
+
+use crate::problems::{ApiError, ProblemBody, field_error, invalid};
+use crate::query::Parameters;
+use crate::state::AppState;
+
+pub(crate) type ForecastSchema = Schema<query::Query, EmptyMutation, EmptySubscription>;
+
+/// Deep enough for tools to read the schema (they nest types thirteen deep); forecasts need four.
+const MAX_DEPTH: usize = 15;
+/// Fields that one answer may hold: a hundred categories with a hundred products and two fields each.
+const MAX_COMPLEXITY: usize = 20_500;
+/// A query larger than this was not written by a person.
+const MAX_BODY_BYTES: usize = 64 << 10;
+
+pub(crate) fn schema() -> ForecastSchema {
+    Schema::build(query::Query, EmptyMutation, EmptySubscription).limit_depth(MAX_DEPTH).limit_complexity(MAX_COMPLEXITY).finish()
+}
+
+/// `POST /graphql` with a JSON body.
+pub(crate) async fn post(State(state): State<AppState>, body: Bytes) -> Result<Response, ApiError> {
+    if body.len() > MAX_BODY_BYTES {
+        return Err(Problem::new(ProblemKind::QueryTooComplex, "the body is larger than 64 KiB; ask for less at once").into());
+    }
+    let request: Request = serde_json::from_slice(&body).map_err(|error| {
+        let message = format!("is not a GraphQL request: {error}");
+        invalid(vec![field_error("body", message, r#"JSON such as {"query": "{ predictions(timeFrame: WEEK) { modelVersion } }"}"#)])
+    })?;
+    Ok(execute(state, request).await)
+}
+
+/// `GET /graphql?query=`, for queries only; there are no mutations.
+pub(crate) async fn get(State(state): State<AppState>, OriginalUri(uri): OriginalUri) -> Result<Response, ApiError> {
+    let mut parameters = Parameters::read(&uri, &["query", "operationName", "variables"]);
+    let query = parameters.text("query").map(str::to_owned);
+    if query.is_none() {
+        parameters.fault("query", "is missing", "a GraphQL query");
+    }
+    let variables = parameters.text("variables").map(serde_json::from_str);
+    if matches!(variables, Some(Err(_))) {
+        parameters.fault("variables", "is not JSON", "a JSON object");
+    }
+    let operation = parameters.text("operationName").map(str::to_owned);
+    parameters.finish()?;
+    let mut request = Request::new(query.unwrap_or_default());
+    if let Some(Ok(variables)) = variables {
+        request = request.variables(async_graphql::Variables::from_json(variables));
+    }
+    if let Some(operation) = operation {
+        request = request.operation_name(operation);
+    }
+    Ok(execute(state, request).await)
+}
+
+async fn execute(state: AppState, request: Request) -> Response {
+    let schema = state.schema().clone();
+    let mut answer: Answer = schema.execute(request.data(state)).await;
+    for error in &mut answer.errors {
+        let known = error.extensions.as_ref().is_some_and(|extensions| extensions.get("code").is_some());
+        if !known {
+            let too_much = ["Query is nested too deep", "Query is too complex", "The recursion depth"];
+            let kind = if too_much.iter().any(|start| error.message.starts_with(start)) {
+                ProblemKind::QueryTooComplex
+            } else {
+                ProblemKind::InvalidParameter
+            };
+            error.extensions.get_or_insert_default().set("code", kind.code());
+        }
+    }
+    GraphQLResponse::from(answer).into_response()
+}
+
+/// A problem as a GraphQL error: its detail as the message, everything else in the extensions.
+fn error(problem: Problem) -> async_graphql::Error {
+    let mut error = async_graphql::Error::new(problem.detail.clone());
+    let body = serde_json::to_value(ProblemBody::of(&problem)).ok().and_then(|json| Value::from_json(json).ok());
+    if let Some(Value::Object(fields)) = body {
+        let mut extensions = async_graphql::ErrorExtensionValues::default();
+        for (name, value) in fields {
+            extensions.set(name.as_str(), value);
+        }
+        error.extensions = Some(extensions);
+    }
+    error
+}

@@ -1,0 +1,187 @@
+//! `GET /api/v1/predictions/categories/{categoryId}/products`: the best-selling products of a category.
+//! Pages beyond the first 100 products come from the continuation document without the caller noticing.
+
+use axum::Json;
+use axum::extract::{OriginalUri, Path, State};
+use axum::response::{IntoResponse, Response};
+use sellcast_domain::{CategoryId, ContinuedProduct, ProductPrediction};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::categories::{Factors, ListParameters, Range, RankRange, Source, period_end, period_start};
+use crate::answers::Answered;
+use crate::forecasts::Edition;
+use crate::problems::{ApiError, ProblemBody, field_error, invalid, unknown_category};
+use crate::query::ListQuery;
+use crate::snapshot::FrameDocument;
+use crate::state::AppState;
+use crate::wording::{round_quantity, round_share};
+
+/// Products of a category by rank.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct ProductList<'a> {
+    category_id: i64,
+    category_name: &'a str,
+    time_frame: &'static str,
+    /// First instant, written as `T00:00:00Z` of the shop's first day.
+    period_start: String,
+    /// Last instant, written as `T23:59:59Z` of the shop's last day.
+    period_end: String,
+    total_products: u32,
+    page: u32,
+    limit: u32,
+    products: Vec<ProductItem<'a>>,
+    #[serde(flatten)]
+    source: Source,
+}
+
+/// A product's forecast. The fields after `rank` are there for the first 100 products of a category.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct ProductItem<'a> {
+    product_id: i64,
+    product_name: &'a str,
+    predicted_quantity: f64,
+    predicted_amount: f64,
+    /// Probability of being among the top `topK` products of its category.
+    confidence_score: f64,
+    top_k: u32,
+    rank: u32,
+    #[serde(flatten)]
+    details: Option<ProductDetails<'a>>,
+}
+
+/// What is known of a category's first 100 products beyond the forecast itself.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct ProductDetails<'a> {
+    brand: Option<&'a str>,
+    price: Option<f64>,
+    /// 80 % interval of the amount.
+    interval: Range,
+    factors: Factors,
+    rank_interval: RankRange,
+    /// Rank by sales in the previous period; null if it did not sell.
+    previous_rank: Option<u32>,
+    previous_amount: f64,
+    /// Days since its first sale; null before it.
+    days_on_sale: Option<u32>,
+    /// Strongest reasons first.
+    drivers: Vec<DriverItem<'a>>,
+}
+
+/// A reason for a forecast.
+#[derive(Serialize, ToSchema)]
+struct DriverItem<'a> {
+    reason: &'a str,
+    /// What it adds to the amount against the usual period.
+    effect: f64,
+}
+
+/// Lists the products of a category that will sell best.
+#[utoipa::path(
+    get, path = "/api/v1/predictions/categories/{categoryId}/products", tag = "predictions",
+    params(("categoryId" = i64, Path, description = "The category"), ListParameters),
+    responses(
+        (status = 200, description = "Products by rank", body = ProductList),
+        (status = 304, description = "Nothing changed since the ETag in If-None-Match"),
+        (status = 400, description = "A parameter is not valid", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, description = "No such category, or nothing published", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "No forecast yet, or too busy", body = ProblemBody, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn list(
+    State(state): State<AppState>,
+    Path(category): Path<String>,
+    OriginalUri(uri): OriginalUri,
+) -> Result<Response, ApiError> {
+    let query = ListQuery::read(&uri);
+    let id = category.parse::<CategoryId>().map_err(|_| field_error("categoryId", "is not a category's id", "a whole number"));
+    // A wrong id and wrong parameters are told together.
+    let (query, id) = match (query, id) {
+        (Ok(query), Ok(id)) => (query, id),
+        (Ok(_), Err(error)) => return Err(invalid(vec![error]).into()),
+        (Err(problem), Ok(_)) => return Err(problem.into()),
+        (Err(mut problem), Err(error)) => {
+            problem.errors.insert(0, error);
+            return Err(invalid(problem.errors).into());
+        }
+    };
+    let edition = state.forecasts().edition(query.date, state.today()).await?;
+    let frame = state.forecasts().document(&edition, query.frame).await?;
+    let category = frame.category(id).ok_or_else(|| unknown_category(id))?;
+    let first = &category.top_products;
+    let wanted = query.offset()..query.offset() + query.limit as usize;
+    let continued = if wanted.end > first.len() && category.total_products as usize > first.len() {
+        state.forecasts().continuation(&edition, query.frame, id).await?
+    } else {
+        None
+    };
+    let rest = continued.as_ref().map_or(&[][..], |continued| &continued.products);
+    let items = first.iter().map(Item::First).chain(rest.iter().map(Item::Continued));
+    let list = ProductList {
+        category_id: id.get(),
+        category_name: &category.category_name,
+        time_frame: query.frame.name(),
+        period_start: period_start(&frame.document),
+        period_end: period_end(&frame.document),
+        total_products: category.total_products,
+        page: query.page,
+        limit: query.limit,
+        products: items.skip(wanted.start).take(wanted.len()).map(|item| item.shown(&edition, &frame)).collect(),
+        source: Source::of(&edition, &frame.document),
+    };
+    let mut response = Json(list).into_response();
+    response.extensions_mut().insert(Answered::by(&edition));
+    Ok(response)
+}
+
+enum Item<'a> {
+    First(&'a ProductPrediction),
+    Continued(&'a ContinuedProduct),
+}
+
+impl<'a> Item<'a> {
+    fn shown(self, edition: &Edition, frame: &FrameDocument) -> ProductItem<'a> {
+        let sure = |said| round_share(edition.confidence(said, frame));
+        match self {
+            Self::First(product) => ProductItem {
+                product_id: product.product_id.get(),
+                product_name: &product.product_name,
+                predicted_quantity: round_quantity(product.predicted_quantity),
+                predicted_amount: product.predicted_amount.to_f64(),
+                confidence_score: sure(product.confidence_score),
+                top_k: product.top_k.get(),
+                rank: product.rank,
+                details: Some(ProductDetails::of(product)),
+            },
+            Self::Continued(product) => ProductItem {
+                product_id: product.product_id.get(),
+                product_name: &product.product_name,
+                predicted_quantity: round_quantity(product.predicted_quantity),
+                predicted_amount: product.predicted_amount.to_f64(),
+                confidence_score: sure(product.confidence_score),
+                top_k: sellcast_domain::TopK::holding(product.rank).get(),
+                rank: product.rank,
+                details: None,
+            },
+        }
+    }
+}
+
+impl<'a> ProductDetails<'a> {
+    fn of(product: &'a ProductPrediction) -> Self {
+        Self {
+            brand: product.brand.as_deref(),
+            price: product.price.map(sellcast_domain::Money::to_f64),
+            interval: Range { low: product.interval.low.to_f64(), high: product.interval.high.to_f64() },
+            factors: Factors::of(&product.factors),
+            rank_interval: RankRange { best: product.rank_interval.best, worst: product.rank_interval.worst },
+            previous_rank: product.previous_rank,
+            previous_amount: product.previous_amount.to_f64(),
+            days_on_sale: product.days_on_sale,
+            drivers: product.drivers.iter().map(|driver| DriverItem { reason: &driver.reason, effect: driver.effect.to_f64() }).collect(),
+        }
+    }
+}

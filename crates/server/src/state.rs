@@ -1,0 +1,159 @@
+//! What every handler shares. One task follows the store and swaps the snapshot; it ends when the last
+//! state is dropped.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use metrics_exporter_prometheus::PrometheusHandle;
+use sellcast_domain::{GenerationId, ShopDay};
+use sellcast_store::{LiveBoard, PredictionStore};
+use tokio::sync::{Semaphore, watch};
+
+use crate::answers::Answers;
+use crate::clock::Clock;
+use crate::forecasts::Forecasts;
+use crate::graphql::{self, ForecastSchema};
+use crate::settings::ServerSettings;
+use crate::snapshot::Snapshot;
+
+/// How long to wait before a generation that could not be read is tried again.
+const RETRY_LOADING: Duration = Duration::from_secs(2);
+
+/// The server's state. Clones share everything.
+#[derive(Clone)]
+pub struct AppState {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    settings: ServerSettings,
+    live: LiveBoard,
+    clock: Clock,
+    forecasts: Forecasts,
+    answers: Answers,
+    schema: ForecastSchema,
+    permits: Semaphore,
+    viewers: Arc<Semaphore>,
+    closing: watch::Sender<bool>,
+    metrics: PrometheusHandle,
+}
+
+impl AppState {
+    /// Begins to follow the store's current generation. Needs a tokio runtime around it.
+    pub fn new(store: PredictionStore, live: LiveBoard, clock: Clock, settings: ServerSettings) -> Self {
+        let metrics = crate::metrics::install();
+        let published = store.subscribe();
+        let forecasts = Forecasts::new(store);
+        let inner = Inner {
+            live,
+            schema: graphql::schema(),
+            answers: Answers::new(settings.answer_cache_bytes),
+            permits: Semaphore::new(settings.max_concurrent),
+            viewers: Arc::new(Semaphore::new(settings.max_viewers)),
+            closing: watch::Sender::new(false),
+            clock,
+            forecasts,
+            settings,
+            metrics,
+        };
+        let state = Self { inner: Arc::new(inner) };
+        tokio::spawn(follow(Arc::downgrade(&state.inner), published));
+        state
+    }
+
+    /// Waits until the store's current generation is the one that requests see. At once if there is none.
+    pub async fn caught_up(&self) {
+        let published = self.inner.forecasts.store().subscribe();
+        let mut snapshots = self.inner.forecasts.subscribe();
+        let seen =
+            |snapshot: &Option<Arc<Snapshot>>| snapshot.as_ref().map(|snapshot| snapshot.generation.generation_id) == *published.borrow();
+        // The sender lives as long as this state, so waiting cannot fail.
+        let _ = snapshots.wait_for(seen).await;
+    }
+
+    /// Ends the event streams; part of shutting down.
+    pub(crate) fn close(&self) {
+        self.inner.closing.send_replace(true);
+    }
+
+    pub(crate) fn closing(&self) -> watch::Receiver<bool> {
+        self.inner.closing.subscribe()
+    }
+
+    pub(crate) fn metrics(&self) -> &PrometheusHandle {
+        &self.inner.metrics
+    }
+
+    pub(crate) fn settings(&self) -> &ServerSettings {
+        &self.inner.settings
+    }
+
+    pub(crate) fn live(&self) -> &LiveBoard {
+        &self.inner.live
+    }
+
+    pub(crate) fn forecasts(&self) -> &Forecasts {
+        &self.inner.forecasts
+    }
+
+    pub(crate) fn answers(&self) -> &Answers {
+        &self.inner.answers
+    }
+
+    pub(crate) fn schema(&self) -> &ForecastSchema {
+        &self.inner.schema
+    }
+
+    pub(crate) fn permits(&self) -> &Semaphore {
+        &self.inner.permits
+    }
+
+    pub(crate) fn viewers(&self) -> &Arc<Semaphore> {
+        &self.inner.viewers
+    }
+
+    pub(crate) fn now(&self) -> DateTime<Utc> {
+        (self.inner.clock)()
+    }
+
+    /// The running shop day.
+    pub(crate) fn today(&self) -> ShopDay {
+        ShopDay::of(self.now(), self.inner.settings.zone)
+    }
+}
+
+async fn follow(state: Weak<Inner>, mut published: watch::Receiver<Option<GenerationId>>) {
+    loop {
+        let wanted = *published.borrow_and_update();
+        if let Some(id) = wanted {
+            let Some(inner) = state.upgrade() else { return };
+            let loaded = inner.forecasts.load(id).await;
+            drop(inner);
+            if let Err(error) = loaded {
+                let error = chain(&error);
+                tracing::error!(%error, generation = %id, "generation {id} cannot be loaded, the former one stays");
+                tokio::time::sleep(RETRY_LOADING).await;
+                if state.strong_count() == 0 {
+                    return;
+                }
+                continue;
+            }
+        }
+        if published.changed().await.is_err() || state.strong_count() == 0 {
+            return;
+        }
+    }
+}
+
+/// An error and its causes on one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(source) = cause {
+        text.push_str(": ");
+        text.push_str(&source.to_string());
+        cause = source.source();
+    }
+    text
+}

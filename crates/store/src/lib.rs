@@ -1,0 +1,9 @@
+//! What is kept between runs: published prediction documents in redb, and the board on which the running
+//! day is told to the pages. A published generation is never changed; readers see one generation or
+//! another, never a mixture.
+
+mod live;
+mod predictions;
+
+pub use live::LiveBoard;
+pub use predictions::{GenerationDocuments, PredictionStore, StoreError};

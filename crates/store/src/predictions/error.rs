@@ -1,0 +1,110 @@
+//! What can go wrong in the prediction store, each with its mend. A full disk is told apart from other
+//! write errors, because the operator can do something about it.
+
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use sellcast_domain::GenerationId;
+
+/// An error of the prediction store.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Another process has the file open.
+    #[error("cannot open the prediction store `{path}`: another process holds it; stop that one or use another data folder")]
+    Held {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file cannot be opened or made.
+    #[error("cannot open the prediction store `{path}`; check its rights, or move it away to begin anew")]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: Box<redb::Error>,
+    },
+    /// The disk is full.
+    #[error("no room on the disk to publish generation `{generation}`; free some space and publish again, the former one stays current")]
+    Full {
+        /// What was to be published.
+        generation: GenerationId,
+        /// Why.
+        #[source]
+        source: Box<redb::Error>,
+    },
+    /// The file cannot be written.
+    #[error("cannot publish generation `{generation}`; the former one stays current, publish again")]
+    Write {
+        /// What was to be published.
+        generation: GenerationId,
+        /// Why.
+        #[source]
+        source: Box<redb::Error>,
+    },
+    /// The id is taken by other content.
+    #[error("generation `{0}` is already published with other content; publish under a new id")]
+    Changed(GenerationId),
+    /// The file cannot be read.
+    #[error("cannot read `{document}` from the prediction store; check the disk and the file's rights")]
+    Read {
+        /// What was to be read.
+        document: String,
+        /// Why.
+        #[source]
+        source: Box<redb::Error>,
+    },
+    /// A document does not fit into JSON.
+    #[error("cannot write `{document}` as JSON; a number in it is not finite")]
+    Encode {
+        /// Its name.
+        document: String,
+        /// Why.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// A document cannot be compressed or decompressed.
+    #[error("cannot pack or unpack `{document}`; publish the generation anew")]
+    Pack {
+        /// Its name.
+        document: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A document is not what this version writes.
+    #[error("cannot understand `{document}`: another version of sellcast wrote it; publish anew")]
+    Decode {
+        /// Its name.
+        document: String,
+        /// Why.
+        #[source]
+        source: serde_json::Error,
+    },
+}
+
+impl StoreError {
+    pub(super) fn opening(path: &Path, source: redb::Error) -> Self {
+        match source {
+            redb::Error::DatabaseAlreadyOpen => Self::Held { path: path.to_owned() },
+            source => Self::Open { path: path.to_owned(), source: Box::new(source) },
+        }
+    }
+
+    pub(super) fn writing(generation: GenerationId, source: redb::Error) -> Self {
+        let source = Box::new(source);
+        match source.as_ref() {
+            // A quota and a file-size limit are mended the same way as a full disk.
+            redb::Error::Io(error)
+                if matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge) =>
+            {
+                Self::Full { generation, source }
+            }
+            _ => Self::Write { generation, source },
+        }
+    }
+
+    pub(super) fn reading(document: &str, source: redb::Error) -> Self {
+        Self::Read { document: document.to_owned(), source: Box::new(source) }
+    }
+}
