@@ -1,6 +1,6 @@
 //! `dim_customer`: pseudonyms only; a changed customer is overwritten, no history is kept of persons.
 
-use super::{Origin, Run, count, is_empty};
+use super::{Origin, Run, any_differs, count, is_empty};
 use crate::entity::Entity;
 use crate::error::{Computing, WarehouseError};
 use crate::lake::{MatchedUpdate, MergeClauses, materialise};
@@ -12,7 +12,7 @@ pub(crate) async fn load(run: &mut Run<'_>, rows: Vec<Staged>, cursor: Option<&s
     let context = run.context(Entity::Customers, rows, cursor, &[DIM_CUSTOMER.name]).await?;
     let columns = DIM_CUSTOMER.column_names();
     let list = columns.iter().map(|column| format!("s.{column}")).collect::<Vec<_>>().join(", ");
-    let differs = columns[1..].iter().map(|column| format!("s.{column} is distinct from c.{column}")).collect::<Vec<_>>().join(" or ");
+    let differs = any_differs("s", "c", &columns[1..]);
     let condition = match run.origin {
         Origin::Quarantine => "c.customer_id is null".to_owned(),
         Origin::History | Origin::Source => format!("c.customer_id is null or {differs}"),

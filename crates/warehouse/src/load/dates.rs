@@ -54,7 +54,7 @@ pub(crate) async fn refresh(run: &Run<'_>) -> Result<(), WarehouseError> {
     let differing = collect(
         &context,
         "select cast(count(*) as int) from fresh f full join dim_date d on f.date_id = d.date_id
-         where f.date_id is null or d.date_id is null or f.is_holiday <> d.is_holiday or f.holiday_name is distinct from d.holiday_name",
+         where f.date_id is null or d.date_id is null or (f.holiday_name is distinct from d.holiday_name)",
     )
     .await?;
     if differing.first().is_some_and(|batch| batch.column(0).as_primitive::<Int32Type>().value(0) == 0) {

@@ -9,7 +9,7 @@ use chrono::NaiveDate;
 use datafusion::prelude::SessionContext;
 use sellcast_domain::ShopDay;
 
-use super::{Origin, Run, collect, count, instant_sql, is_empty, rule, shop_day_sql};
+use super::{Origin, Run, any_differs, collect, count, instant_sql, is_empty, rule, shop_day_sql};
 use crate::entity::Entity;
 use crate::error::{Computing, WarehouseError};
 use crate::fail_point::fail_point;
@@ -89,12 +89,12 @@ async fn normalise(run: &Run<'_>, context: &SessionContext) -> Result<(), Wareho
 /// Rows that are new or differ from what is stored, in the table `fresh` with the stored day; how many they are.
 async fn compare(run: &Run<'_>, context: &SessionContext) -> Result<u64, WarehouseError> {
     let compared = ["product_id", "customer_id", "quantity", "unit_price", "total_price", "occurred_at", "discount"];
-    let differs = compared.map(|column| format!("n.{column} is distinct from f.{column}")).join(" or ");
+    let differs = any_differs("n", "f", &compared);
     // A category that the source does not give follows the product; the product's moving does not change old sales.
     let moved = "n.given_category_id is not null and n.given_category_id is distinct from f.category_id";
     let wanted = match run.origin {
         Origin::Quarantine => "f.sale_id is null".to_owned(),
-        Origin::History | Origin::Source => format!("f.sale_id is null or {differs} or {moved}"),
+        Origin::History | Origin::Source => format!("f.sale_id is null or {differs} or ({moved})"),
     };
     let fresh =
         format!("select n.*, f.date_id as stored_date_id from normal n left join fact_sales f on n.sale_id = f.sale_id where {wanted}");

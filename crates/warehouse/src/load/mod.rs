@@ -150,12 +150,8 @@ impl<'a> Run<'a> {
             same_key("s", "d")
         );
         materialise(context, "ranked", &ranked).await?;
-        let differs = entity
-            .columns()
-            .iter()
-            .map(|column| format!("loser.{0} is distinct from winner.{0}", column.name))
-            .collect::<Vec<_>>()
-            .join(" or ");
+        let columns: Vec<&str> = entity.columns().iter().map(|column| column.name).collect();
+        let differs = any_differs("loser", "winner", &columns);
         let losers = format!(
             "select loser.*, '{}' as {RULE}, 'another row of the same key is newer' as {REASON}, {differs} as contradicts
              from ranked loser join ranked winner on {} where loser.nth > 1 and winner.nth = 1",
@@ -206,6 +202,12 @@ fn rule(name: &'static str, breaks_if: impl Into<String>, reason: &'static str) 
 
 fn conjunction(terms: impl Iterator<Item = String>) -> String {
     terms.collect::<Vec<_>>().join(" and ")
+}
+
+/// Whether any of the columns differs between two tables; absent equals absent. (Without the parentheses the parser
+/// would take the whole rest of the condition as the right-hand side.)
+fn any_differs(left: &str, right: &str, columns: &[&str]) -> String {
+    columns.iter().map(|column| format!("({left}.{column} is distinct from {right}.{column})")).collect::<Vec<_>>().join(" or ")
 }
 
 /// An instant in SQL, typed as the tables type it.

@@ -1,7 +1,9 @@
 //! `dim_product` with its history (SCD 2): a change of name, description, price, category or brand closes the current
 //! version and opens a new one, in one merge.
 
-use super::{Origin, Run, count, is_empty, rule};
+use chrono::DateTime;
+
+use super::{Origin, Run, any_differs, count, instant_sql, is_empty, rule};
 use crate::entity::Entity;
 use crate::error::{Computing, WarehouseError};
 use crate::lake::{MatchedUpdate, MergeClauses, materialise};
@@ -27,18 +29,18 @@ pub(crate) async fn load(run: &mut Run<'_>, rows: Vec<Staged>, cursor: Option<&s
     if good == 0 {
         return Ok(());
     }
-    let changed = TRACKED.map(|column| format!("g.{column} is distinct from p.{column}")).join(" or ");
+    let (changed, touched) = (any_differs("g", "p", &TRACKED), any_differs("g", "p", &["created_at", "updated_at"]));
     let first_known = match run.origin {
-        Origin::History => "to_timestamp_micros(0)".to_owned(),
+        Origin::History => instant_sql(DateTime::UNIX_EPOCH),
         Origin::Source | Origin::Quarantine => run.now_sql(),
     };
     let changes = format!(
         "select g.product_id, g.name, g.description, g.current_price, g.category_id, g.created_at, g.updated_at, g.brand,
                 case when p.product_id is null then coalesce(g.created_at, {first_known}) else {now} end as valid_from,
-                cast(null as timestamp) as valid_to, true as is_current,
+                arrow_cast(null, 'Timestamp(Microsecond, Some(\"UTC\"))') as valid_to, true as is_current,
                 case when p.product_id is null then 'new'
                      when {changed} then 'changed'
-                     when g.created_at is distinct from p.created_at or g.updated_at is distinct from p.updated_at then 'touched'
+                     when {touched} then 'touched'
                      else 'same' end as change
          from good g left join (select * from dim_product where is_current) p on g.product_id = p.product_id",
         now = run.now_sql()

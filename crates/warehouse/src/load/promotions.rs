@@ -8,7 +8,7 @@ use arrow::datatypes::{Date32Type, Field, Schema};
 use datafusion::prelude::SessionContext;
 use sellcast_domain::ShopDay;
 
-use super::{Origin, Run, collect, count, rule};
+use super::{Origin, Run, any_differs, collect, count, rule};
 use crate::entity::{ColumnKind, Entity};
 use crate::error::{Computing, WarehouseError};
 use crate::lake::{MatchedUpdate, MergeClauses, in_memory, materialise};
@@ -34,11 +34,12 @@ pub(crate) async fn load(run: &mut Run<'_>, rows: Vec<Staged>, cursor: Option<&s
         Origin::Source | Origin::Quarantine => run.now_sql(),
     };
     let key = "n.product_id = f.product_id and n.starts_on = f.starts_on and n.ends_on = f.ends_on and n.kind = f.kind";
+    let differs = any_differs("n", "f", &["strength", "announced_at"]);
     let compared = format!(
-        "select n.*, case when f.product_id is null or n.strength is distinct from f.strength or n.announced_at is distinct from f.announced_at
+        "select n.*, case when f.product_id is null or {differs}
                           then {known_at} else f.known_at end as known_at,
                 f.product_id is null as is_new,
-                f.product_id is not null and (n.strength is distinct from f.strength or n.announced_at is distinct from f.announced_at) as is_changed
+                f.product_id is not null and ({differs}) as is_changed
          from normal n left join fact_promotions f on {key}"
     );
     materialise(&context, "compared", &compared).await?;

@@ -16,10 +16,6 @@ use crate::cells::Cells;
 use crate::error::SourceError;
 use crate::staging::{Staged, Stager};
 
-/// Rows that decide a CSV column's type. Many, so that text further down in a column of numbers makes it a column of text
-/// (whose rows are then judged one by one) and not a broken file.
-const INFERRED_ROWS: usize = 1_000_000;
-
 /// A file, or a folder of files of one kind.
 pub(crate) struct FileSource {
     context: SessionContext,
@@ -31,10 +27,11 @@ impl FileSource {
         let context = SessionContext::new();
         let parquet = is_parquet(&path)?;
         let text = path.to_string_lossy().into_owned();
+        // CSV has no types: its columns are text here, and each value is judged by the column it is mapped to.
         let registered = if parquet {
             context.register_parquet("source", &text, ParquetReadOptions::default()).await
         } else {
-            context.register_csv("source", &text, CsvReadOptions::new().has_header(true).schema_infer_max_records(INFERRED_ROWS)).await
+            context.register_csv("source", &text, CsvReadOptions::new().has_header(true).schema_infer_max_records(0)).await
         };
         registered.map_err(|source| fault(&path, source))?;
         Ok(Self { context, path })
