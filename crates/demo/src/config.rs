@@ -1,0 +1,64 @@
+//! The configuration that `sellcast demo` writes for its shop: the same file a shop's own people would write.
+
+/// Categories that the demo leaves out of forecasts: fuel, coupons, deposits, donations, gift cards and the rest that is
+/// sold over the till but is no goods. Names as they stand in `categories`; each takes its subtree along.
+pub const NOT_GOODS: [&str; 6] =
+    ["Fuel", "Miscellaneous", "Coupons", "Donations and adjustments", "Charitable contributions", "Bottle deposits"];
+
+/// `sellcast.toml` for a shop database that stands beside it as `shop.db`.
+pub fn demo_config() -> String {
+    let excluded = NOT_GOODS.map(|name| format!("\"{name}\"")).join(", ");
+    format!(
+        r#"# The demo shop: The Complete Journey, a year of a grocery chain's sales (see data/complete-journey/ATTRIBUTION.md).
+
+[shop]
+name = "Complete Journey"
+currency = "USD"
+time_zone = "America/New_York"
+country = "US"
+
+[forecast]
+# Departments are level 1, product categories level 2, product types level 3.
+level = 2
+# Sold over the till, but no goods.
+exclude = [{excluded}]
+
+[source]
+url = "sqlite:shop.db"
+# Rows committed late are found if they are not later than this.
+lag_hours = 72
+
+[source.categories]
+sql = """
+select category_id, name, parent_category_id, description
+from categories
+"""
+
+[source.products]
+sql = """
+select product_id, name, category_id, description, brand, current_price, created_at, updated_at
+from products
+"""
+
+[source.customers]
+sql = """
+select customer_id, name, email, customer_segment, created_at, last_login
+from customers
+"""
+
+[source.transactions]
+sql = """
+select l.line_id as sale_id, l.product_id, o.customer_id, l.quantity, l.unit_price, l.total_price, l.discount,
+       o.ordered_at as occurred_at, l.updated_at
+from order_lines l join orders o using (order_id)
+"""
+cursor = "updated_at"
+
+[source.promotions]
+sql = """
+select product_id, starts_on, ends_on, kind, strength, announced_at
+from promotions
+"""
+"#
+    )
+}
