@@ -1,0 +1,50 @@
+#!/usr/bin/env bash
+# Speed of a cached answer of the REST API against the server's own barest handler, and its latency at 500 requests a
+# second. The demo's shop and its first forecasts are made once and kept in SELLCAST_BENCH_DIR.
+set -euo pipefail
+
+sellcast="${SELLCAST:?run me by ./dev bench api}"
+dir="${SELLCAST_BENCH_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/sellcast/bench-api}"
+port="${SELLCAST_BENCH_PORT:-18080}"
+seconds="${SELLCAST_BENCH_SECONDS:-20}"
+base="http://127.0.0.1:$port"
+out="$(mktemp -d)"
+mkdir -p "$dir"
+
+"$sellcast" demo --no-replay --dir "$dir/demo" --port "$port" >"$out/server.log" 2>&1 &
+server=$!
+trap 'kill "$server" 2>/dev/null || true; wait "$server" 2>/dev/null || true; rm -rf "$out"' EXIT
+
+for _ in $(seq 600); do
+  if curl -sf -o /dev/null "$base/health/ready"; then break; fi
+  kill -0 "$server" 2>/dev/null || { cat "$out/server.log" >&2; echo "bench api: the server ended" >&2; exit 1; }
+  sleep 0.5
+done
+curl -sf -o /dev/null "$base/health/ready" || { tail -n 20 "$out/server.log" >&2; echo "bench api: not ready after five minutes" >&2; exit 1; }
+
+url="$base/api/v1/predictions/categories?timeFrame=week&limit=20"
+curl -sf "$url" >/dev/null
+rate_of() { wrk -t1 -c16 -d"$1" "$2" | awk '/Requests\/sec/ { print $2 }'; }
+echo "warming up" >&2
+rate_of 3s "$url" >/dev/null
+echo "the barest handler, $seconds s" >&2
+bare="$(rate_of "${seconds}s" "$base/health/live")"
+echo "a cached answer, $seconds s" >&2
+cached="$(rate_of "${seconds}s" "$url")"
+echo "500 requests a second, $seconds s" >&2
+# 10 connections at 50 a second each.
+hey -z "${seconds}s" -c 10 -q 50 -o csv "$url" >"$out/latency.csv"
+
+python3 - "$out/latency.csv" "$bare" "$cached" "$seconds" <<'PY'
+import csv, json, sys
+
+path, bare, cached, seconds = sys.argv[1], float(sys.argv[2]), float(sys.argv[3]), float(sys.argv[4])
+with open(path, newline="") as file:
+    rows = list(csv.DictReader(file))
+times = sorted(float(row["response-time"]) * 1000 for row in rows)
+at = lambda share: round(times[min(len(times) - 1, int(share * len(times)))], 3)
+failed = sum(row["status-code"] != "200" for row in rows)
+print(json.dumps({"bench": "api", "ours": cached, "peer": bare, "unit": "requests/s (cached answer; barest handler)", "ratio": round(cached / bare, 3),
+                  "p50_ms_at_500": at(0.5), "p99_ms_at_500": at(0.99), "rate": round(len(times) / seconds, 1), "failed": failed}))
+sys.exit(1 if failed else 0)
+PY
