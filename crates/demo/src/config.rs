@@ -16,6 +16,8 @@ name = "Complete Journey"
 currency = "USD"
 time_zone = "America/New_York"
 country = "US"
+# The data is of 2017: the shop's clock stands at its newest forecast.
+clock = "data"
 
 [forecast]
 # Departments are level 1, product categories level 2, product types level 3.

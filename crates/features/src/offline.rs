@@ -85,7 +85,7 @@ impl<'a> OfflineStore<'a> {
         // Rows first, lineage last: a set counts as stored only once its lineage is there.
         let batches = sets.iter().map(to_batch).collect::<Result<Vec<_>, _>>()?;
         self.warehouse.replace_where(TABLE, &slice, batches, &["definitions_version", "as_of"]).await?;
-        self.warehouse.replace_where(LINEAGE, &slice, vec![lineage(panel, sets, now)?], &[]).await?;
+        self.warehouse.replace_where(LINEAGE, &slice, vec![lineage(panel, sets, now)?], &["definitions_version", "as_of"]).await?;
         Ok(())
     }
 }

@@ -29,7 +29,7 @@ const WEEKS: i64 = 52;
 
 /// Names and the like, as of the newest ingest.
 #[derive(Clone, Debug, Default)]
-pub struct Catalogue {
+pub(crate) struct Catalogue {
     products: HashMap<ProductId, Product>,
     by_category: BTreeMap<CategoryId, Vec<ProductId>>,
     categories: HashMap<CategoryId, (String, Vec<String>)>,

@@ -17,6 +17,7 @@ mod metrics;
 mod models;
 mod plan;
 mod record;
+mod rehearsal;
 mod rows;
 mod train;
 
@@ -29,5 +30,6 @@ pub use ledger::{ForecastPeriod, Ledger};
 pub use learn::Learned;
 pub use metrics::{Scored, top_categories};
 pub use plan::FramePlan;
+pub use rehearsal::Rehearsal;
 
 pub use train::{FrameModels, ModelArtifact};

@@ -175,14 +175,6 @@ impl Tally {
         self.absolute / self.actual.max(1e-9) + 1.0 - self.ndcg.0 / self.ndcg.1.max(1) as f64
     }
 
-    pub(crate) fn forecast_sum(&self) -> f64 {
-        self.forecast
-    }
-
-    pub(crate) fn actual_sum(&self) -> f64 {
-        self.actual
-    }
-
     /// The metrics over all periods added.
     pub(crate) fn metrics(&self) -> Metrics {
         let mean = |(sum, count): (f64, u64)| if count == 0 { 0.0 } else { sum / count as f64 };

@@ -152,7 +152,9 @@ impl Forecaster<'_> {
         let settings = BoostSettings { rounds: self.settings.rounds, seed: self.settings.seed };
         let fitted = tokio::task::block_in_place(|| -> Result<_, ForecastError> {
             let t = &training;
+            tracing::debug!(rows = t.len(), seconds = started.elapsed().as_secs_f64(), "features gathered");
             let amount = Boosted::fit("gbm_amount", &t.names, &t.values, &t.amounts, &t.weights, &t.starts, settings)?;
+            tracing::debug!(seconds = started.elapsed().as_secs_f64(), "amounts fitted");
             let price = t.names.iter().position(|name| name == "price_91d");
             let by_unit: Vec<f32> = (0..t.len())
                 .map(|row| {
@@ -161,7 +163,7 @@ impl Forecaster<'_> {
                 })
                 .collect();
             let quantity = Boosted::fit("gbm_quantity", &t.names, &t.values, &t.quantities, &t.weights, &by_unit, settings)?;
-            Ok((amount, quantity, Logistic::fit(&member_inputs, member_width, &member_hits)))
+            Ok((amount, quantity, Logistic::fit_sample(&member_inputs, member_width, &member_hits)))
         });
         let (amount, quantity, membership) = fitted?;
         let facts = Facts {

@@ -4,6 +4,8 @@
 
 mod live;
 mod predictions;
+mod registry;
 
 pub use live::LiveBoard;
 pub use predictions::{GenerationDocuments, PredictionStore, StoreError};
+pub use registry::{RegisteredModel, Registry, RegistryError};

@@ -79,7 +79,7 @@ impl ConfidenceModel {
         }
         let fit = |k: usize| {
             (!hits[k].is_empty()).then(|| {
-                let logistic = Logistic::fit(&inputs[k], WIDTH, &hits[k]);
+                let logistic = Logistic::fit_sample(&inputs[k], WIDTH, &hits[k]);
                 let said: Vec<f64> = inputs[k].chunks_exact(WIDTH).map(|row| logistic.probability(row)).collect();
                 let isotonic = Isotonic::fit(&said, &hits[k]);
                 (logistic, isotonic)

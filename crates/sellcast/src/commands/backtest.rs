@@ -1,0 +1,76 @@
+//! `sellcast backtest`.
+
+use clap::Args;
+use sellcast_domain::{Metrics, ShopDay, TimeFrame};
+use sellcast_forecast::{Backtest as Plan, BacktestReport};
+
+use super::{Failure, Place, now, print, print_json};
+use crate::progress::Reporter;
+
+#[derive(Args)]
+pub(super) struct Backtest {
+    #[command(flatten)]
+    place: Place,
+    /// day, week, month, quarter, half_year or year.
+    #[arg(long)]
+    frame: TimeFrame,
+    /// Origins, comma-separated (default: eight Mondays, for the day frame 28 days, that end a week before the last sale).
+    #[arg(long, value_delimiter = ',', value_name = "DAYS")]
+    origins: Vec<ShopDay>,
+    /// Number of categories that are scored, those with the highest sales before the first origin.
+    #[arg(long, default_value_t = 100)]
+    categories: usize,
+    /// Print the report as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Backtest {
+    pub(super) async fn run(self) -> Result<(), Failure> {
+        let engine = self.place.engine("backtest").await?;
+        let forecaster = engine.forecaster().await?;
+        let panel = forecaster.panel();
+        let mut plan = Plan::usual(self.frame, panel.first_day(), panel.last_day());
+        if !self.origins.is_empty() {
+            let mut origins = self.origins.clone();
+            origins.sort();
+            plan = Ok(Plan { frame: self.frame, origins, categories: self.categories });
+        }
+        let mut plan = plan?;
+        plan.categories = self.categories;
+        let reporter = Reporter::new();
+        let now = now(&engine.config, None, Some(panel.last_day() + 1));
+        let report = forecaster.backtest(&plan, now, &|step| reporter.line(step)).await;
+        reporter.done();
+        let report = report?;
+        if self.json {
+            return print_json(&report);
+        }
+        print(&table(&report));
+        Ok(())
+    }
+}
+
+fn table(report: &BacktestReport) -> String {
+    let header = format!("{:<18}  P@5    P@10   NDCG   WAPE    bias    cover  ECE    Brier  weight", "model");
+    let number = |value: Option<f64>| value.map_or("     -".to_owned(), |v| format!("{v:6.3}"));
+    let line = |name: &str, m: &Metrics| {
+        format!(
+            "{name:<18} {:6.3} {:6.3} {:6.3} {} {:>7} {} {} {} {}",
+            m.precision_at_5,
+            m.precision_at_10,
+            m.ndcg_at_10,
+            number(m.wape),
+            m.bias.map_or("-".to_owned(), |b| format!("{b:+.3}")),
+            number(m.coverage_80),
+            number(m.ece),
+            number(m.brier),
+            number(report.weights.get(name).copied()),
+        )
+    };
+    let mut lines = vec![format!("{} frame, {} origins, {:.0} s", report.frame, report.origins.len(), report.seconds), header];
+    lines.extend(report.models.iter().map(|(name, metrics)| line(name, metrics)));
+    lines.push("the categories themselves".into());
+    lines.extend(report.categories.iter().map(|(name, metrics)| line(name, metrics)));
+    lines.join("\n")
+}

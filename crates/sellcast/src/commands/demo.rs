@@ -1,0 +1,248 @@
+//! `sellcast demo`: a shop with real sales, its first forecasts within a minute, and a December that is replayed.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use chrono::{DateTime, Utc};
+use clap::Args;
+use sellcast_demo::{Replay, SHOP_ZONE, create_shop, data_folder, demo_config};
+use sellcast_domain::{LiveStatus, Money, ReplayStatus, ShopDay, TimeFrame};
+use sellcast_warehouse::Progress;
+
+use super::ingest::summary;
+use super::serve::{Running, tell};
+use super::{Failure, is_fresh, print};
+use crate::config::Config;
+use crate::engine::Engine;
+use crate::folder::Folder;
+use crate::jobs::{Jobs, Nightly, Train};
+use crate::progress::Reporter;
+
+/// First day that is replayed, and the day after the data's last.
+const REPLAY_FROM: &str = "2017-12-01";
+const DATA_ENDS: &str = "2018-01-01";
+/// Steps in which a replayed day's orders are written.
+const STEPS: u32 = 48;
+
+#[derive(Args)]
+pub(super) struct Demo {
+    /// Folder of the demo; made if missing, taken up where it stopped otherwise.
+    #[arg(long, value_name = "DIR", default_value = "./sellcast-demo")]
+    dir: PathBuf,
+    /// Port to listen on (0 takes a free one).
+    #[arg(long, default_value_t = 8080)]
+    port: u16,
+    /// Stop after the first publication and its models, and just serve.
+    #[arg(long)]
+    no_replay: bool,
+    /// Only make the shop with the whole year (or up to --until), ingest it, and end.
+    #[arg(long)]
+    prepare: bool,
+    /// With --prepare: the first day whose sales are left out.
+    #[arg(long, value_name = "DAY", requires = "prepare")]
+    until: Option<ShopDay>,
+    /// Length of a replayed day (30s, 500ms, 2m).
+    #[arg(long, default_value = "30s", value_parser = length)]
+    speed: Duration,
+}
+
+fn length(text: &str) -> Result<Duration, String> {
+    let split = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(split);
+    let scale = match unit {
+        "ms" => 0.001,
+        "s" | "" => 1.0,
+        "m" => 60.0,
+        _ => return Err(format!("`{unit}` is no unit of time: use ms, s or m, as in 30s")),
+    };
+    let seconds = number.parse::<f64>().map_err(|_| format!("`{text}` is no length of time: write it as 30s"))? * scale;
+    if (0.1..=3600.0).contains(&seconds) { Ok(Duration::from_secs_f64(seconds)) } else { Err("between 100ms and 60m are allowed".into()) }
+}
+
+fn day(text: &str) -> anyhow::Result<ShopDay> {
+    Ok(text.parse()?)
+}
+
+/// The last instant before a day begins: a nightly run's now.
+fn end_before(day: ShopDay) -> DateTime<Utc> {
+    day.starts_at(SHOP_ZONE) - chrono::Duration::seconds(1)
+}
+
+impl Demo {
+    pub(super) async fn run(self) -> Result<(), Failure> {
+        let started = Instant::now();
+        let folder = Folder::hold(&self.dir, "demo")?;
+        if is_fresh(folder.dir()) {
+            std::fs::write(folder.config(), demo_config()).with_context(|| format!("cannot write `{}`", folder.config().display()))?;
+        }
+        let config = Config::load(folder.dir(), None).map_err(super::usage)?;
+        let (shop, first) = (folder.shop(), day(REPLAY_FROM)?);
+        let until = if self.prepare { self.until.unwrap_or(day(DATA_ENDS)?) } else { first };
+        let engine = Engine::open(folder, config).await?;
+        let server = if self.prepare { None } else { Some(Running::start(&engine, Some(self.port)).await?) };
+        if let Some(server) = &server {
+            print(&format!("pages at http://{}", server.address));
+        }
+        let reporter = Reporter::new();
+        if !shop.exists() {
+            tell(&engine, end_before(until), "filling the demo shop");
+            let told = |what: &str, rows: u64| {
+                reporter.step(what);
+                reporter.rows(rows);
+            };
+            create_shop(&shop, &data_folder()?, until, &told).await?;
+            reporter.line(&format!("the shop stands after {:.0} s", started.elapsed().as_secs_f64()));
+        }
+        if self.prepare {
+            let record = engine.ingest(end_before(until), &reporter).await?;
+            reporter.done();
+            print(&summary(&record));
+            return Ok(());
+        }
+        let Some(server) = server else { return Ok(()) };
+        let working = engine.clone();
+        let work = tokio::spawn(async move {
+            let result = self.live(&working, &reporter, started).await;
+            reporter.done();
+            if let Err(error) = result {
+                tracing::error!("{}", super::chain(&error));
+                tell(&working, Utc::now(), "stopped by a fault, see the log");
+            }
+        });
+        let stopped = server.until_stopped().await;
+        work.abort();
+        Ok(stopped?)
+    }
+
+    /// From the first ingest through the replay.
+    async fn live(&self, engine: &Arc<Engine>, reporter: &Reporter, started: Instant) -> anyhow::Result<()> {
+        let replay = Replay::open(&engine.folder.shop(), &data_folder()?).await?;
+        let (first, ends) = (day(REPLAY_FROM)?, day(DATA_ENDS)?);
+        let published = {
+            let store = engine.store.clone();
+            tokio::task::spawn_blocking(move || store.current()).await??
+        };
+        let as_of = match &published {
+            Some(generation) => generation.as_of,
+            None => {
+                let now = end_before(first);
+                tell(engine, now, "reading the shop's sales");
+                reporter.line(&summary(&engine.ingest(now, reporter).await?));
+                tell(engine, now, "making the first forecast");
+                engine.publish(first, now).await?;
+                reporter.line(&format!("first forecasts (averages) are on the pages after {:.0} s", started.elapsed().as_secs_f64()));
+                first
+            }
+        };
+        let jobs = Jobs::start(engine).await?;
+        let mut models_follow = !engine.is_trained().await;
+        if models_follow {
+            jobs.train(Train { as_of, now: end_before(as_of) }).await?;
+        }
+        if self.no_replay {
+            if models_follow {
+                self.models_arrive(engine, &jobs, reporter, as_of, started).await?;
+            }
+            return Ok(());
+        }
+        let mut day = as_of;
+        while day < ends {
+            self.replay_day(engine, &replay, day, models_follow).await?;
+            if models_follow {
+                self.models_arrive(engine, &jobs, reporter, as_of, started).await?;
+                models_follow = false;
+            }
+            let next = day + 1;
+            self.status(engine, &replay, day, end_before(next), Some("closing the day")).await?;
+            let outcome = jobs.close_day(Nightly { as_of: next, now: end_before(next) }).await?;
+            match outcome.error {
+                None => reporter.line(&format!("{day} closed: ingested, scored, forecast and published in {:.1} s", outcome.seconds)),
+                Some(error) => bail!("closing {day} failed: {error}"),
+            }
+            if next.days_since(first) % i64::from(engine.config.forecast.retrain_days) == 0 {
+                jobs.train(Train { as_of: next, now: end_before(next) }).await?;
+            }
+            day = next;
+        }
+        reporter.line("the replay is over; the pages stay");
+        self.status(engine, &replay, ends - 1, end_before(ends), None).await
+    }
+
+    /// Waits for the first training and publishes what it made.
+    async fn models_arrive(&self, engine: &Arc<Engine>, jobs: &Jobs, reporter: &Reporter, as_of: ShopDay, started: Instant) -> anyhow::Result<()> {
+        let outcome = jobs.trained(as_of).await?;
+        if let Some(error) = outcome.error {
+            bail!("training failed: {error}");
+        }
+        // A second later than the first publication for the same day: it replaces it.
+        engine.publish(as_of, end_before(as_of) + chrono::Duration::milliseconds(500)).await?;
+        reporter.line(&format!("trained models have replaced the averages after {:.0} s", started.elapsed().as_secs_f64()));
+        if self.no_replay {
+            tell(engine, end_before(as_of), "");
+        }
+        Ok(())
+    }
+
+    /// Writes a day's orders in even steps, standing still while the viewer has paused.
+    async fn replay_day(&self, engine: &Arc<Engine>, replay: &Replay, day: ShopDay, training: bool) -> anyhow::Result<()> {
+        let (start, end) = (day.starts_at(SHOP_ZONE), end_before(day + 1));
+        let mut paused = engine.board.paused();
+        let mut ticks = tokio::time::interval(self.speed / STEPS);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        for step in 0..=STEPS {
+            paused.wait_for(|paused| !paused).await?;
+            ticks.tick().await;
+            let instant = start + (end - start) * i32::try_from(step)? / i32::try_from(STEPS)?;
+            replay.write_until(instant).await?;
+            self.status(engine, replay, day, instant, training.then_some("training models, which will replace the averages")).await?;
+        }
+        Ok(())
+    }
+
+    async fn status(&self, engine: &Engine, replay: &Replay, day: ShopDay, instant: DateTime<Utc>, activity: Option<&str>) -> anyhow::Result<()> {
+        let sold = replay.sold_on(day, instant).await?;
+        let expected = {
+            let (store, before) = (engine.store.clone(), engine.board.status());
+            match before.filter(|status| status.shop_day == day).and_then(|status| status.expected_today) {
+                Some(known) => Some(known),
+                None => tokio::task::spawn_blocking(move || -> anyhow::Result<Option<Money>> {
+                    let Some(generation) = store.generation_for(day)? else { return Ok(None) };
+                    Ok(store.prediction(generation.generation_id, TimeFrame::Day)?.map(|document| document.total_amount))
+                })
+                .await??,
+            }
+        };
+        engine.board.set_status(LiveStatus {
+            shop_time: instant,
+            shop_day: day,
+            sold_so_far: Some(Money::from_cents(sold)),
+            expected_today: expected,
+            replay: Some(ReplayStatus {
+                paused: engine.board.is_paused(),
+                first_day: self::day(REPLAY_FROM)?,
+                last_day: self::day(DATA_ENDS)? - 1,
+                day_seconds: self.speed.as_secs_f64(),
+                finished: instant >= end_before(self::day(DATA_ENDS)?),
+            }),
+            activity: activity.map(str::to_owned),
+        });
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_of_time_are_read_with_their_unit() {
+        assert_eq!(length("30s"), Ok(Duration::from_secs(30)));
+        assert_eq!(length("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(length("2m"), Ok(Duration::from_secs(120)));
+        for text in ["", "s", "5h", "0s", "-3s", "1e9s"] {
+            assert!(length(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! `sellcast serve` and `sellcast run`, and how a server is started for any of the commands.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use chrono::{DateTime, Utc};
+use clap::Args;
+use sellcast_domain::{LiveStatus, ShopDay};
+use sellcast_server::{AppState, Clock, ServerSettings};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use super::ingest::summary;
+use super::{Failure, Place, print};
+use crate::config::ClockKind;
+use crate::engine::Engine;
+use crate::jobs::{Jobs, Nightly, Train};
+use crate::progress::Reporter;
+
+#[derive(Args)]
+pub(super) struct Serve {
+    #[command(flatten)]
+    place: Place,
+    /// Port to listen on (default: of the configuration, 8080; 0 takes a free one).
+    #[arg(long)]
+    port: Option<u16>,
+}
+
+#[derive(Args)]
+pub(super) struct Run {
+    #[command(flatten)]
+    place: Place,
+    /// Port to listen on (default: of the configuration, 8080; 0 takes a free one).
+    #[arg(long)]
+    port: Option<u16>,
+}
+
+/// A server that runs until it is told to stop.
+pub(super) struct Running {
+    pub(super) address: SocketAddr,
+    stop: watch::Sender<bool>,
+    task: JoinHandle<std::io::Result<()>>,
+}
+
+impl Running {
+    /// Binds the port and serves in the background.
+    pub(super) async fn start(engine: &Arc<Engine>, port: Option<u16>) -> anyhow::Result<Self> {
+        let server = &engine.config.server;
+        let (host, port) = (server.address.as_str(), port.unwrap_or(server.port));
+        let listener = match TcpListener::bind((host, port)).await {
+            Ok(listener) => listener,
+            Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
+                bail!("port {port} of {host} is taken by another program: name a free one with --port, or take any with --port 0")
+            }
+            Err(error) => return Err(error).with_context(|| format!("cannot listen on {host}:{port}")),
+        };
+        let address = listener.local_addr()?;
+        let settings = ServerSettings::new(engine.config.shop.name.clone(), engine.config.shop.time_zone);
+        let state = AppState::new(engine.store.clone(), engine.board.clone(), clock(engine), settings);
+        let (stop, mut stopped) = watch::channel(false);
+        let shutdown = async move {
+            stopped.wait_for(|stop| *stop).await.map(drop).unwrap_or_default();
+        };
+        let task = tokio::spawn(sellcast_server::serve(listener, state, shutdown));
+        Ok(Self { address, stop, task })
+    }
+
+    /// Waits for Ctrl-C or SIGTERM, then stops.
+    pub(super) async fn until_stopped(self) -> anyhow::Result<()> {
+        let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+        tokio::select! {
+            interrupt = tokio::signal::ctrl_c() => interrupt?,
+            _ = terminate.recv() => {}
+        }
+        self.stop.send_replace(true);
+        match tokio::time::timeout(Duration::from_secs(5), self.task).await {
+            Ok(served) => Ok(served??),
+            Err(_) => Ok(()),
+        }
+    }
+}
+
+/// The shop's clock: the board's, where a day is being replayed; else the system's, or the newest forecast's.
+fn clock(engine: &Arc<Engine>) -> Clock {
+    let (board, published, store) = (engine.board.clone(), engine.store.subscribe(), engine.store.clone());
+    let kind = engine.config.shop.clock;
+    let known: std::sync::Mutex<Option<(Option<sellcast_domain::GenerationId>, DateTime<Utc>)>> = std::sync::Mutex::default();
+    Arc::new(move || {
+        if let Some(status) = board.status().filter(|status| status.replay.is_some()) {
+            return status.shop_time;
+        }
+        if kind == ClockKind::System {
+            return Utc::now();
+        }
+        let id = *published.borrow();
+        let Ok(mut known) = known.lock() else { return Utc::now() };
+        match *known {
+            Some((of, at)) if of == id => at,
+            _ => {
+                // Forecasts are made at the end of the day before: the day that they begin with has just started.
+                let at = store.current().ok().flatten().map_or_else(Utc::now, |generation| generation.generated_at + chrono::Duration::seconds(2));
+                *known = Some((id, at));
+                at
+            }
+        }
+    })
+}
+
+impl Serve {
+    pub(super) async fn run(self) -> Result<(), Failure> {
+        let engine = self.place.engine("serve").await?;
+        let server = Running::start(&engine, self.port).await?;
+        print(&format!("serving http://{}", server.address));
+        Ok(server.until_stopped().await?)
+    }
+}
+
+impl Run {
+    pub(super) async fn run(self) -> Result<(), Failure> {
+        let config = self.place.config()?;
+        config.mapping(&self.place.dir).map_err(super::usage)?;
+        let engine = self.place.engine_with("run", config).await?;
+        let server = Running::start(&engine, self.port).await?;
+        print(&format!("serving http://{}", server.address));
+        let jobs = Jobs::start(&engine).await?;
+        let working = engine.clone();
+        let work = tokio::spawn(async move {
+            if let Err(error) = nights(&working, &jobs).await {
+                tracing::error!(error = format!("{error:#}"), "the nightly runs have stopped");
+            }
+        });
+        let stopped = server.until_stopped().await;
+        work.abort();
+        Ok(stopped?)
+    }
+}
+
+/// The first run at once, then one shortly after each midnight of the shop, with a training every few days.
+async fn nights(engine: &Arc<Engine>, jobs: &Jobs) -> anyhow::Result<()> {
+    let zone = engine.config.shop.time_zone;
+    let reporter = Reporter::new();
+    let now = Utc::now();
+    let today = ShopDay::of(now, zone);
+    tell(engine, now, "reading the shop's sales");
+    let record = engine.ingest(now, &reporter).await?;
+    reporter.done();
+    eprintln!("{}", summary(&record));
+    tell(engine, now, "making the first forecast");
+    engine.publish(today, now).await?;
+    if !engine.is_trained().await {
+        tell(engine, now, "training models");
+        jobs.train(Train { as_of: today, now }).await?;
+        jobs.trained(today).await?;
+        engine.publish(today, Utc::now()).await?;
+    }
+    let mut last_training = today;
+    loop {
+        let tomorrow = ShopDay::of(Utc::now(), zone) + 1;
+        // Five minutes for the last till to report; known times are checked by the ingest anyway.
+        let wake = tomorrow.starts_at(zone) + chrono::Duration::minutes(5);
+        tell(engine, Utc::now(), "");
+        tokio::time::sleep((wake - Utc::now()).to_std().unwrap_or_default()).await;
+        let now = Utc::now();
+        tell(engine, now, "closing the day");
+        let outcome = jobs.close_day(Nightly { as_of: tomorrow, now }).await?;
+        if let Some(error) = outcome.error {
+            tracing::error!(error, "the nightly run failed; the former forecast stays, the next night tries again");
+        }
+        if tomorrow.days_since(last_training) >= i64::from(engine.config.forecast.retrain_days) {
+            last_training = tomorrow;
+            jobs.train(Train { as_of: tomorrow, now }).await?;
+        }
+    }
+}
+
+/// Tells the pages what the machine is doing.
+pub(super) fn tell(engine: &Engine, now: DateTime<Utc>, activity: &str) {
+    let activity = (!activity.is_empty()).then(|| activity.to_owned());
+    let before = engine.board.status();
+    let shop_day = ShopDay::of(now, engine.config.shop.time_zone);
+    engine.board.set_status(LiveStatus {
+        shop_time: now,
+        shop_day,
+        sold_so_far: before.as_ref().and_then(|status| status.sold_so_far),
+        expected_today: before.as_ref().and_then(|status| status.expected_today),
+        replay: before.and_then(|status| status.replay),
+        activity,
+    });
+}

@@ -1,0 +1,43 @@
+//! `sellcast train`.
+
+use chrono::{DateTime, Utc};
+use clap::Args;
+use sellcast_domain::ShopDay;
+
+use super::{Failure, Place, now, print, print_json};
+use crate::progress::Reporter;
+
+#[derive(Args)]
+pub(super) struct Train {
+    #[command(flatten)]
+    place: Place,
+    /// Train on what was known before this day (default: the day after the last sale).
+    #[arg(long, value_name = "DAY")]
+    as_of: Option<ShopDay>,
+    /// The shop's clock (RFC 3339), instead of the system's.
+    #[arg(long, value_name = "INSTANT")]
+    now: Option<DateTime<Utc>>,
+    /// Print the versions as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Train {
+    pub(super) async fn run(self) -> Result<(), Failure> {
+        let engine = self.place.engine("train").await?;
+        let as_of = match self.as_of {
+            Some(day) => day,
+            None => engine.day_after_sales().await?,
+        };
+        let reporter = Reporter::new();
+        let started = std::time::Instant::now();
+        let trained = engine.train(as_of, now(&engine.config, self.now, Some(as_of)), &|step| reporter.line(step)).await;
+        reporter.done();
+        let trained = trained?;
+        if self.json {
+            return print_json(&trained);
+        }
+        print(&format!("trained {} in {:.0} s", if trained.is_empty() { "nothing: the history is too short".into() } else { trained.join(", ") }, started.elapsed().as_secs_f64()));
+        Ok(())
+    }
+}

@@ -1,0 +1,138 @@
+//! Configuration: the embedded defaults, the file, the environment and the flags, in this order; unknown keys are
+//! errors. Only the binary reads it; every component gets its own part, resolved.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use chrono_tz::Tz;
+use figment::Figment;
+use figment::providers::{Env, Format, Toml};
+use sellcast_domain::Currency;
+use sellcast_warehouse::{SourceMapping, WarehouseSettings};
+use serde::Deserialize;
+
+/// The defaults, which are also the reference of all keys.
+pub(crate) const DEFAULTS: &str = include_str!("default.toml");
+
+/// The configuration as read.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Config {
+    pub(crate) shop: Shop,
+    pub(crate) forecast: Forecast,
+    pub(crate) server: Server,
+    /// Absent until the shop's tables are mapped.
+    pub(crate) source: Option<SourceMapping>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Shop {
+    pub(crate) name: String,
+    pub(crate) currency: Currency,
+    pub(crate) time_zone: Tz,
+    pub(crate) country: String,
+    pub(crate) clock: ClockKind,
+}
+
+/// Which clock the shop goes by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum ClockKind {
+    System,
+    Data,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Forecast {
+    pub(crate) level: Option<u32>,
+    pub(crate) exclude: Vec<String>,
+    pub(crate) rounds: usize,
+    pub(crate) seed: u64,
+    pub(crate) retrain_days: u32,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Server {
+    pub(crate) address: String,
+    pub(crate) port: u16,
+}
+
+impl Config {
+    /// Reads the configuration of a data folder. A file named by hand must exist; the folder's own may be missing.
+    pub(crate) fn load(dir: &Path, named: Option<&Path>) -> anyhow::Result<Self> {
+        let file = named.map_or_else(|| dir.join("sellcast.toml"), PathBuf::from);
+        if named.is_some() && !file.is_file() {
+            bail!("there is no configuration file `{}`", file.display());
+        }
+        let figment = Figment::from(Toml::string(DEFAULTS)).merge(Toml::file_exact(&file)).merge(Env::prefixed("SELLCAST__").split("__"));
+        let config: Self = figment.extract().map_err(|errors| {
+            let lines: Vec<String> = errors.into_iter().map(|error| explain(&error)).collect();
+            anyhow::anyhow!("the configuration `{}` is not valid:\n  {}\n  every key is listed by `sellcast config`", file.display(), lines.join("\n  "))
+        })?;
+        if config.forecast.rounds == 0 || config.forecast.rounds > 5_000 {
+            bail!("`forecast.rounds` is {}: between 1 and 5000 are allowed", config.forecast.rounds);
+        }
+        if config.forecast.retrain_days == 0 {
+            bail!("`forecast.retrain_days` is 0: at least 1 is needed");
+        }
+        Ok(config)
+    }
+
+    pub(crate) fn warehouse_settings(&self) -> WarehouseSettings {
+        WarehouseSettings {
+            time_zone: self.shop.time_zone,
+            country: self.shop.country.clone(),
+            forecast_level: self.forecast.level,
+            excluded_categories: self.forecast.exclude.clone(),
+        }
+    }
+
+    /// The mapping, or what to do about its absence.
+    pub(crate) fn mapping(&self, dir: &Path) -> anyhow::Result<&SourceMapping> {
+        self.source.as_ref().with_context(|| {
+            format!("no `[source]` in `{}`: map the shop's tables first (docs/configuration.md shows how)", dir.join("sellcast.toml").display())
+        })
+    }
+}
+
+fn explain(error: &figment::Error) -> String {
+    let place = if error.path.is_empty() { String::new() } else { format!("`{}`: ", error.path.join(".")) };
+    format!("{place}{}", error.kind)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(text: &str) -> anyhow::Result<Config> {
+        let dir = tempfile::tempdir()?;
+        std::fs::write(dir.path().join("sellcast.toml"), text)?;
+        Config::load(dir.path(), None)
+    }
+
+    fn refuses(text: &str, words: &[&str]) {
+        let message = load(text).expect_err("it is not valid").to_string();
+        for word in words {
+            assert!(message.contains(word), "`{word}` is not in: {message}");
+        }
+    }
+
+    #[test]
+    fn the_defaults_are_a_configuration() {
+        let config = load("").expect("valid");
+        assert_eq!(config.server.port, 8080);
+        assert!(config.source.is_none());
+    }
+
+    #[test]
+    fn faults_name_the_key_and_what_is_allowed() {
+        refuses("[server]\nprot = 80\n", &["prot", "port"]);
+        refuses("[shop]\ncurrency = \"dollars\"\n", &["shop.currency", "USD"]);
+        refuses("[shop]\ntime_zone = \"Mars/Olympus\"\n", &["time_zone", "Mars/Olympus"]);
+        refuses("[forecast]\nrounds = 0\n", &["forecast.rounds", "5000"]);
+        refuses("[nonsense]\nkey = 1\n", &["nonsense"]);
+    }
+}

@@ -1,0 +1,140 @@
+//! The job queue (apalis on SQLite): nightly runs and trainings are durable jobs, each on a queue of its own, so that a
+//! training in the background never holds a night up. A job that a killed process left is taken up again.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use apalis::prelude::{BoxDynError, Data, TaskBuilder, TaskSink, WorkerBuilder};
+use apalis_sqlite::{Config, SqliteStorage};
+use chrono::{DateTime, Utc};
+use sellcast_domain::ShopDay;
+use sellcast_warehouse::SilentProgress;
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+
+use crate::engine::Engine;
+
+/// Closes a shop day: ingest, score, learn, forecast the next day on, publish.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Nightly {
+    /// The first day that is not over.
+    pub(crate) as_of: ShopDay,
+    /// The shop's clock at the run.
+    pub(crate) now: DateTime<Utc>,
+}
+
+/// Trains all frames.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Train {
+    pub(crate) as_of: ShopDay,
+    pub(crate) now: DateTime<Utc>,
+}
+
+/// What became of the newest job of a kind.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Outcome {
+    /// Its as_of.
+    pub(crate) as_of: Option<ShopDay>,
+    pub(crate) seconds: f64,
+    pub(crate) error: Option<String>,
+}
+
+/// The queues with their workers.
+pub(crate) struct Jobs {
+    nightly: SqliteStorage<Nightly>,
+    training: SqliteStorage<Train>,
+    outcomes: Outcomes,
+}
+
+#[derive(Clone)]
+struct Outcomes {
+    nightly: Arc<watch::Sender<Outcome>>,
+    training: Arc<watch::Sender<Outcome>>,
+}
+
+fn queue(name: &str) -> Config {
+    Config::default().queue(name).batch_size(1)
+}
+
+impl Jobs {
+    /// Sets the queues up and starts their workers, which live as long as the runtime.
+    pub(crate) async fn start(engine: &Arc<Engine>) -> anyhow::Result<Self> {
+        let pool = engine.registry.pool();
+        SqliteStorage::setup(pool).await.context("cannot set up the job queue")?;
+        let outcomes = Outcomes { nightly: Arc::new(watch::Sender::default()), training: Arc::new(watch::Sender::default()) };
+        let nightly = SqliteStorage::<Nightly>::new(pool).with_config(queue("nightly"));
+        let training = SqliteStorage::<Train>::new(pool).with_config(queue("training"));
+        let worker = WorkerBuilder::new(format!("nightly-{}", std::process::id()))
+            .backend(nightly.clone())
+            .data(engine.clone())
+            .data(outcomes.clone())
+            .build(run_nightly);
+        tokio::spawn(async move {
+            if let Err(error) = worker.run().await {
+                tracing::error!(%error, "the nightly worker has stopped");
+            }
+        });
+        let worker = WorkerBuilder::new(format!("training-{}", std::process::id()))
+            .backend(training.clone())
+            .data(engine.clone())
+            .data(outcomes.clone())
+            .build(run_training);
+        tokio::spawn(async move {
+            if let Err(error) = worker.run().await {
+                tracing::error!(%error, "the training worker has stopped");
+            }
+        });
+        Ok(Self { nightly, training, outcomes })
+    }
+
+    /// Queues a nightly run and waits until it is over.
+    pub(crate) async fn close_day(&self, job: Nightly) -> anyhow::Result<Outcome> {
+        let as_of = job.as_of;
+        let mut outcome = self.outcomes.nightly.subscribe();
+        let task = TaskBuilder::new(job).max_attempts(1).build();
+        self.nightly.clone().push_task(task).await.context("cannot queue the nightly run")?;
+        let outcome = outcome.wait_for(|outcome| outcome.as_of == Some(as_of)).await?.clone();
+        Ok(outcome)
+    }
+
+    /// Queues a training; it runs in the background.
+    pub(crate) async fn train(&self, job: Train) -> anyhow::Result<()> {
+        let task = TaskBuilder::new(job).max_attempts(1).build();
+        self.training.clone().push_task(task).await.context("cannot queue the training")
+    }
+
+    /// Waits until the training for `as_of` is over.
+    pub(crate) async fn trained(&self, as_of: ShopDay) -> anyhow::Result<Outcome> {
+        let mut outcome = self.outcomes.training.subscribe();
+        let outcome = outcome.wait_for(|outcome| outcome.as_of.is_some_and(|day| day >= as_of)).await?.clone();
+        Ok(outcome)
+    }
+}
+
+async fn run_nightly(job: Nightly, engine: Data<Arc<Engine>>, outcomes: Data<Outcomes>) -> Result<(), BoxDynError> {
+    let started = Instant::now();
+    let run = async {
+        engine.ingest(job.now, &SilentProgress).await?;
+        engine.publish(job.as_of, job.now).await
+    };
+    let result: anyhow::Result<_> = run.await;
+    report(&outcomes.nightly, "nightly run", job.as_of, started.elapsed(), result.map(drop))
+}
+
+async fn run_training(job: Train, engine: Data<Arc<Engine>>, outcomes: Data<Outcomes>) -> Result<(), BoxDynError> {
+    let started = Instant::now();
+    let result = engine.train(job.as_of, job.now, &|step| tracing::info!("{step}")).await;
+    report(&outcomes.training, "training", job.as_of, started.elapsed(), result.map(drop))
+}
+
+fn report(sender: &watch::Sender<Outcome>, what: &str, as_of: ShopDay, took: Duration, result: anyhow::Result<()>) -> Result<(), BoxDynError> {
+    let seconds = took.as_secs_f64();
+    let error = result.as_ref().err().map(|error| format!("{error:#}"));
+    match &error {
+        None => tracing::info!(%as_of, seconds, "{what} done"),
+        Some(error) => tracing::error!(%as_of, seconds, error, "{what} failed"),
+    }
+    sender.send_replace(Outcome { as_of: Some(as_of), seconds, error });
+    result.map_err(Into::into)
+}

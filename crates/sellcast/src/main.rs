@@ -1,0 +1,39 @@
+//! `sellcast`: the command line. It reads the configuration, picks the backends and wires the crates together.
+
+mod commands;
+mod config;
+mod engine;
+mod folder;
+mod jobs;
+mod progress;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use commands::Cli;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "warn,sellcast=info,sellcast_forecast=warn".into()))
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .init();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("sellcast: cannot start the runtime: {error}");
+            return ExitCode::from(1);
+        }
+    };
+    let result = runtime.block_on(commands::run(cli));
+    // Readers of a store may still be parsing on the blocking pool; nothing of theirs needs to be kept.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(2));
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("sellcast: {}", commands::chain(&failure.error));
+            ExitCode::from(failure.code)
+        }
+    }
+}
