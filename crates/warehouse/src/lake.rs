@@ -41,6 +41,7 @@ impl Lake {
         let options = [
             // Plain strings, so that readers need to know one string type only.
             ("datafusion.execution.parquet.schema_force_view_types", "false"),
+            ("datafusion.sql_parser.map_string_types_to_utf8view", "false"),
             ("datafusion.sql_parser.enable_ident_normalization", "true"),
             ("datafusion.execution.parquet.pushdown_filters", "false"),
         ];

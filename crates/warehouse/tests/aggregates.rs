@@ -36,11 +36,16 @@ async fn apply(shop: &mut Shop, lines: &mut i64, change: &Change, written: &str)
             )
         }
         Change::Amend { line, quantity } => {
-            format!("update order_lines set quantity = {quantity}, total_price = round({quantity} * unit_price, 2), updated_at = '{written}' where line_id = {}", existing(*line))
+            format!(
+                "update order_lines set quantity = {quantity}, total_price = round({quantity} * unit_price, 2), updated_at = '{written}' where line_id = {}",
+                existing(*line)
+            )
         }
         Change::Move { line, hour } => {
             let (line, time) = (existing(*line), time(*hour));
-            format!("update orders set ordered_at = {time} where order_id = {line}; update order_lines set updated_at = '{written}' where order_id = {line}")
+            format!(
+                "update orders set ordered_at = {time} where order_id = {line}; update order_lines set updated_at = '{written}' where order_id = {line}"
+            )
         }
     };
     shop.run(&sql).await
@@ -76,7 +81,9 @@ fn incremental_refresh_equals_a_full_rebuild() -> Result<()> {
     let config = Config { cases: 6, failure_persistence: None, max_shrink_iters: 20, ..Config::default() };
     let strategy = prop::collection::vec(prop::collection::vec(change(), 1..12), 2..4);
     TestRunner::new(config)
-        .run(&strategy, |runs| runtime.block_on(incremental_equals_rebuild(&runs)).map_err(|error| TestCaseError::fail(format!("{error:?}"))))
+        .run(&strategy, |runs| {
+            runtime.block_on(incremental_equals_rebuild(&runs)).map_err(|error| TestCaseError::fail(format!("{error:?}")))
+        })
         .map_err(|error| anyhow::anyhow!("{error}"))
 }
 
@@ -88,7 +95,11 @@ async fn an_emptied_period_disappears_from_every_aggregate() -> Result<()> {
     shop.run("update orders set ordered_at = '2017-06-15 12:00:00'; update order_lines set updated_at = '2017-12-02 00:00:00'").await?;
     shop.ingest("2017-12-02T06:00:00Z").await?;
     for frame in ["daily", "weekly", "monthly", "quarterly", "yearly"] {
-        assert_eq!(shop.rows(&format!("select start_date <= date '2017-06-15' and end_date >= date '2017-06-15' from agg_sales_{frame}")).await?, ["true"], "{frame}");
+        assert_eq!(
+            shop.rows(&format!("select start_date <= date '2017-06-15' and end_date >= date '2017-06-15' from agg_sales_{frame}")).await?,
+            ["true"],
+            "{frame}"
+        );
     }
     Ok(())
 }
@@ -109,7 +120,11 @@ async fn own_tables_are_appended_to_and_replaced_by_slice() -> Result<()> {
         let count = values.len();
         RecordBatch::try_new(
             Arc::clone(&schema),
-            vec![Arc::new(StringArray::from(vec![set; count])), Arc::new(Date32Array::from(vec![day; count])), Arc::new(Int64Array::from(values))],
+            vec![
+                Arc::new(StringArray::from(vec![set; count])),
+                Arc::new(Date32Array::from(vec![day; count])),
+                Arc::new(Int64Array::from(values)),
+            ],
         )
     };
     let own = &shop.warehouse;
@@ -118,7 +133,10 @@ async fn own_tables_are_appended_to_and_replaced_by_slice() -> Result<()> {
     let slice = "set = 'a' and as_of in (date '1970-01-02')";
     for _ in 0..2 {
         own.replace_where("features", slice, vec![rows("a", 1, vec![7])?], &["set", "as_of"]).await?;
-        assert_eq!(shop.rows("select set, as_of, value from features order by 1, 2, 3").await?, ["a|1970-01-02|7", "a|1970-01-03|3", "b|1970-01-02|9"]);
+        assert_eq!(
+            shop.rows("select set, as_of, value from features order by 1, 2, 3").await?,
+            ["a|1970-01-02|7", "a|1970-01-03|3", "b|1970-01-02|9"]
+        );
     }
     let session = own.session().await?;
     let frame = session.sql("select set, as_of from features").await?;

@@ -97,7 +97,10 @@ async fn drift_in_the_source_is_told_before_anything_is_written() -> Result<()> 
     shop.ingest("2017-12-01T06:00:00Z").await?;
     shop.run("alter table products drop column brand").await?;
     let message = refused(&shop).await?;
-    assert!(message.contains("products: the source no longer has the column `brand`; bring it back, or name its replacement in `sql`"), "{message}");
+    assert!(
+        message.contains("products: the source no longer has the column `brand`; bring it back, or name its replacement in `sql`"),
+        "{message}"
+    );
     shop.mapping.products.sql = "select *, null as brand from products".into();
     shop.ingest("2017-12-01T07:00:00Z").await?;
     shop.run("alter table customers rename to old; create table customers (customer_id text, name text, email text, customer_segment text, created_at text, last_login text)").await?;

@@ -33,7 +33,10 @@ async fn a_late_row_below_the_high_water_mark_is_loaded() -> Result<()> {
     shop.sell(3, 11, "1", "0.99", "2017-11-28 12:00:00").await?;
     let record = shop.ingest("2017-12-02T06:00:00Z").await?;
     assert_eq!((record.entities["transactions"].read, record.entities["transactions"].loaded), (3, 1));
-    assert_eq!(shop.one("select known_at, occurred_at from fact_sales where sale_id = 3").await?, "2017-12-02T06:00:00Z|2017-11-28T12:00:00Z");
+    assert_eq!(
+        shop.one("select known_at, occurred_at from fact_sales where sale_id = 3").await?,
+        "2017-12-02T06:00:00Z|2017-11-28T12:00:00Z"
+    );
     assert_eq!(shop.one("select total_amount from agg_sales_daily where date_id = date '2017-11-28'").await?, "0.99");
     Ok(())
 }
@@ -52,8 +55,11 @@ async fn rows_beyond_the_lag_are_not_read_again() -> Result<()> {
 #[tokio::test]
 async fn a_changed_row_is_merged_and_both_its_days_follow() -> Result<()> {
     let mut shop = two_days().await?;
-    shop.run("update order_lines set quantity = 5, total_price = 9.95, updated_at = '2017-12-01 09:00:00' where line_id = 1;
-              update orders set ordered_at = '2017-12-01 08:00:00' where order_id = 1").await?;
+    shop.run(
+        "update order_lines set quantity = 5, total_price = 9.95, updated_at = '2017-12-01 09:00:00' where line_id = 1;
+              update orders set ordered_at = '2017-12-01 08:00:00' where order_id = 1",
+    )
+    .await?;
     let record = shop.ingest("2017-12-02T06:00:00Z").await?;
     assert_eq!((record.entities["transactions"].loaded, record.entities["transactions"].unchanged), (1, 1));
     assert_eq!(
@@ -62,16 +68,22 @@ async fn a_changed_row_is_merged_and_both_its_days_follow() -> Result<()> {
     );
     assert_eq!(shop.rows("select date_id, total_amount from agg_sales_daily order by 1").await?, ["2017-11-30|3.49", "2017-12-01|9.95"]);
     assert_eq!(shop.rows("select year, month, total_amount from agg_sales_monthly order by 2").await?, ["2017|11|3.49", "2017|12|9.95"]);
-    assert_eq!(shop.rows("select quarter, product_id, total_amount from agg_sales_quarterly order by 2").await?, ["4|10|9.95", "4|12|3.49"]);
+    assert_eq!(
+        shop.rows("select quarter, product_id, total_amount from agg_sales_quarterly order by 2").await?,
+        ["4|10|9.95", "4|12|3.49"]
+    );
     Ok(())
 }
 
 #[tokio::test]
 async fn a_changed_product_gets_a_new_version_and_keeps_the_old_one() -> Result<()> {
     let mut shop = two_days().await?;
-    shop.run("update products set current_price = 2.19, updated_at = '2017-12-01 09:00:00' where product_id = 10;
+    shop.run(
+        "update products set current_price = 2.19, updated_at = '2017-12-01 09:00:00' where product_id = 10;
               update products set updated_at = '2017-12-01 09:30:00' where product_id = 11;
-              insert into products values (14, 'Tonic', 2, null, null, 1.5, '2017-12-01 09:00:00', '2017-12-01 09:00:00')").await?;
+              insert into products values (14, 'Tonic', 2, null, null, 1.5, '2017-12-01 09:00:00', '2017-12-01 09:00:00')",
+    )
+    .await?;
     let record = shop.ingest("2017-12-02T06:00:00Z").await?;
     assert_eq!((record.entities["products"].loaded, record.entities["products"].unchanged), (2, 3));
     assert_eq!(
@@ -102,11 +114,14 @@ async fn a_products_move_does_not_rewrite_its_old_sales() -> Result<()> {
 #[tokio::test]
 async fn categories_customers_and_promotions_follow_the_source() -> Result<()> {
     let mut shop = two_days().await?;
-    shop.run("update categories set name = 'DRINKS' where category_id = 2;
+    shop.run(
+        "update categories set name = 'DRINKS' where category_id = 2;
               update customers set customer_segment = 'silver' where customer_id = 100;
               delete from promotions where product_id = 11;
               update promotions set strength = 20 where product_id = 10;
-              insert into promotions values (12, '2017-12-20', '2017-12-24', 'mailer', null, '2017-12-01 10:00:00')").await?;
+              insert into promotions values (12, '2017-12-20', '2017-12-24', 'mailer', null, '2017-12-01 10:00:00')",
+    )
+    .await?;
     let record = shop.ingest("2017-12-02T06:00:00Z").await?;
     assert_eq!(shop.one("select category_path from dim_category where category_id = 2").await?, "GROCERY / DRINKS");
     assert_eq!(shop.rows("select customer_id, customer_segment from dim_customer order by 1").await?, ["100|silver", "101|-"]);
@@ -114,7 +129,10 @@ async fn categories_customers_and_promotions_follow_the_source() -> Result<()> {
         shop.rows("select product_id, strength, known_at from fact_promotions order by 1").await?,
         ["10|20.0|2017-12-02T06:00:00Z", "12|1.0|2017-12-02T06:00:00Z"]
     );
-    assert_eq!((record.entities["categories"].loaded, record.entities["customers"].loaded, record.entities["promotions"].loaded), (1, 1, 2));
+    assert_eq!(
+        (record.entities["categories"].loaded, record.entities["customers"].loaded, record.entities["promotions"].loaded),
+        (1, 1, 2)
+    );
     Ok(())
 }
 

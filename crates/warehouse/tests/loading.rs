@@ -30,11 +30,13 @@ async fn a_first_load_fills_every_table() -> Result<()> {
         ]
     );
     assert_eq!(
-        shop.rows("select category_id, level, category_path, forecast_category_id, is_excluded from dim_category order by category_id").await?,
+        shop.rows("select category_id, level, category_path, forecast_category_id, is_excluded from dim_category order by category_id")
+            .await?,
         ["1|1|GROCERY|-|false", "2|2|GROCERY / SOFT DRINKS|2|false", "3|2|GROCERY / BAKERY|3|false", "4|1|FUEL|4|true"]
     );
     assert_eq!(
-        shop.rows("select product_id, current_price, brand, valid_from, valid_to, is_current from dim_product order by product_id limit 3").await?,
+        shop.rows("select product_id, current_price, brand, valid_from, valid_to, is_current from dim_product order by product_id limit 3")
+            .await?,
         ["10|1.99|Acme|2016-05-01T00:00:00Z|-|true", "11|0.99|Acme|2016-05-01T00:00:00Z|-|true", "12|3.49|-|1970-01-01T00:00:00Z|-|true"]
     );
     assert_eq!(
@@ -43,7 +45,10 @@ async fn a_first_load_fills_every_table() -> Result<()> {
     );
     assert_eq!(
         shop.rows("select product_id, starts_on, kind, strength, announced_at, known_at from fact_promotions order by product_id").await?,
-        ["10|2017-12-01|display|12.0|2017-11-20T00:00:00Z|2017-11-20T00:00:00Z", "11|2017-12-10|mailer|1.0|2017-12-10T05:00:00Z|2017-12-10T05:00:00Z"]
+        [
+            "10|2017-12-01|display|12.0|2017-11-20T00:00:00Z|2017-11-20T00:00:00Z",
+            "11|2017-12-10|mailer|1.0|2017-12-10T05:00:00Z|2017-12-10T05:00:00Z"
+        ]
     );
     assert_eq!(
         shop.rows("select date_id, day_of_week, is_weekend, is_holiday, iso_year, iso_week from dim_date where date_id in (date '2017-01-01', date '2017-11-23') order by 1").await?,
@@ -69,13 +74,11 @@ async fn sums_equal_the_sources_to_the_cent_in_facts_and_every_aggregate() -> Re
     let cents = shop.source_one("select sum(cast(round(total_price * 100) as integer)) from order_lines").await?;
     assert_eq!(shop.one("select cast(sum(total_price) * 100 as bigint) from fact_sales").await?, cents);
     for frame in ["daily", "weekly", "monthly", "quarterly", "yearly"] {
-        let sums = shop.one(&format!("select cast(sum(total_amount) * 100 as bigint), sum(num_transactions) from agg_sales_{frame}")).await?;
+        let sums =
+            shop.one(&format!("select cast(sum(total_amount) * 100 as bigint), sum(num_transactions) from agg_sales_{frame}")).await?;
         assert_eq!(sums, format!("{cents}|400"), "{frame}");
     }
-    assert_eq!(
-        shop.one("select sum(total_quantity) from agg_sales_daily").await?,
-        shop.one("select sum(quantity) from fact_sales").await?
-    );
+    assert_eq!(shop.one("select sum(total_quantity) from agg_sales_daily").await?, shop.one("select sum(quantity) from fact_sales").await?);
     Ok(())
 }
 
@@ -107,7 +110,8 @@ async fn persons_are_kept_as_pseudonyms_only() -> Result<()> {
     let mut shop = Shop::open().await?;
     shop.run("insert into customers values (102, 'Grace Hopper', 'grace@example.org', 'gold', 'not a time', null)").await?;
     shop.ingest("2017-12-01T06:00:00Z").await?;
-    let customers = shop.rows("select customer_id, length(name), email is null, customer_segment from dim_customer order by customer_id").await?;
+    let customers =
+        shop.rows("select customer_id, length(name), email is null, customer_segment from dim_customer order by customer_id").await?;
     assert_eq!(customers, ["100|64|false|gold", "101|64|true|-"]);
     assert_eq!(shop.one("select rule from quarantine").await?, "unparsable_created_at");
     let mut stack = vec![shop.folder.path().join("warehouse")];
@@ -135,12 +139,20 @@ async fn entities_may_come_from_files_and_from_different_sources() -> Result<()>
     let mut shop = Shop::open().await?;
     let folder = shop.folder.path().to_owned();
     std::fs::create_dir(folder.join("sales"))?;
-    std::fs::write(folder.join("sales/1.csv"), "id,product,who,qty,price,at\n1,10,100,2,1.99,2017-11-29 15:00:00\n2,12,,1,3.49,2017-11-30T15:00:00Z\n")?;
-    std::fs::write(folder.join("sales/2.csv"), "id,product,who,qty,price,at\n3,11,101,1,0.99,2017-11-30 15:00:01\n4,11,101,many,0.99,2017-11-30 15:00:02\n")?;
+    std::fs::write(
+        folder.join("sales/1.csv"),
+        "id,product,who,qty,price,at\n1,10,100,2,1.99,2017-11-29 15:00:00\n2,12,,1,3.49,2017-11-30T15:00:00Z\n",
+    )?;
+    std::fs::write(
+        folder.join("sales/2.csv"),
+        "id,product,who,qty,price,at\n3,11,101,1,0.99,2017-11-30 15:00:01\n4,11,101,many,0.99,2017-11-30 15:00:02\n",
+    )?;
     shop.mapping.transactions = sellcast_warehouse::EntityMapping {
         url: Some("file:sales".into()),
         cursor: Some("occurred_at".into()),
-        ..entity("select id as sale_id, product as product_id, who as customer_id, qty as quantity, price as unit_price, at as occurred_at from source")
+        ..entity(
+            "select id as sale_id, product as product_id, who as customer_id, qty as quantity, price as unit_price, at as occurred_at from source",
+        )
     };
     let record = shop.ingest("2017-12-01T06:00:00Z").await?;
     assert_eq!(record.entities["transactions"].loaded, 3);

@@ -23,7 +23,10 @@ async fn every_rule_has_its_quarantine() -> Result<()> {
                        insert into promotions values (99, '2017-12-01', '2017-12-02', 'display', 1, null), (10, '2017-12-09', '2017-12-02', 'display', 1, null)")).await?;
     let record = shop.ingest("2017-12-01T06:00:00Z").await?;
     let rules = |entity: &str| record.entities[entity].quarantined.keys().cloned().collect::<Vec<_>>().join(" ");
-    assert_eq!(rules("transactions"), "future_date missing_key missing_quantity negative_price unknown_product unparsable_occurred_at unparsable_unit_price zero_quantity");
+    assert_eq!(
+        rules("transactions"),
+        "future_date missing_key missing_quantity negative_price unknown_product unparsable_occurred_at unparsable_unit_price zero_quantity"
+    );
     assert_eq!(rules("products"), "negative_price unknown_category");
     assert_eq!(rules("categories"), "category_cycle unknown_category");
     assert_eq!(rules("promotions"), "ends_before_start unknown_product");
@@ -32,7 +35,12 @@ async fn every_rule_has_its_quarantine() -> Result<()> {
         assert_eq!(counts.read, counts.loaded + counts.unchanged + counts.quarantined_total());
     }
     let kept = shop.one("select reason, row_json, resolved from quarantine where rule = 'unparsable_unit_price'").await?;
-    assert!(kept.contains("`unit_price` of `transactions` must be an amount") && kept.contains(r#""unit_price":"cheap""#) && kept.contains(r#""sale_id":6"#), "{kept}");
+    assert!(
+        kept.contains("`unit_price` of `transactions` must be an amount")
+            && kept.contains(r#""unit_price":"cheap""#)
+            && kept.contains(r#""sale_id":6"#),
+        "{kept}"
+    );
     let unknown = shop.one("select reason, row_json from quarantine where rule = 'unknown_product' and entity = 'transactions'").await?;
     assert!(unknown.starts_with("product 99 is not among the products|") && unknown.contains(r#""unit_price":"1.99""#), "{unknown}");
     Ok(())
@@ -57,17 +65,25 @@ async fn a_replay_loads_what_has_become_good_and_leaves_the_rest() -> Result<()>
     shop.sell(2, 99, "3", "1.10", AT).await?;
     shop.sell(3, 98, "1", "1.00", AT).await?;
     shop.ingest("2017-12-01T06:00:00Z").await?;
-    // The product appears; by then the sale is far outside the lag.
+    // The product appears when the sale is already far outside the lag.
+    shop.sell(4, 10, "1", "1.99", "2017-12-19 12:00:00").await?;
+    shop.ingest("2017-12-20T06:00:00Z").await?;
     shop.run("insert into products values (99, 'New', 3, null, null, 1.1, null, null)").await?;
-    shop.sell(4, 10, "1", "1.99", "2017-12-20 12:00:00").await?;
     shop.ingest("2017-12-21T06:00:00Z").await?;
     assert_eq!(shop.one("select count(*) from fact_sales").await?, "2");
     let record = shop.replay("2017-12-21T07:00:00Z").await?;
     assert_eq!((record.entities["transactions"].read, record.entities["transactions"].loaded), (2, 1));
     assert_eq!(record.entities["transactions"].quarantined["unknown_product"], 1);
-    assert_eq!(shop.one("select category_id, total_price, known_at from fact_sales where sale_id = 2").await?, "3|3.30|2017-12-21T07:00:00Z");
+    assert_eq!(
+        shop.one("select category_id, total_price, known_at from fact_sales where sale_id = 2").await?,
+        "3|3.30|2017-12-21T07:00:00Z"
+    );
     assert_eq!(shop.one("select sum(total_amount) from agg_sales_yearly where year = 2017").await?, "9.27");
-    assert_eq!(shop.one(&format!("select row_json like '%\"sale_id\":2,%', resolved_run = '{}' from quarantine where resolved", record.run_id)).await?, "true|true");
+    assert_eq!(
+        shop.one(&format!("select row_json like '%\"sale_id\":2,%', resolved_run = '{}' from quarantine where resolved", record.run_id))
+            .await?,
+        "true|true"
+    );
     let again = shop.replay("2017-12-21T08:00:00Z").await?;
     assert_eq!((again.entities["transactions"].read, again.entities["transactions"].loaded), (1, 0));
     assert_eq!(shop.one("select count(*), count(*) filter (where resolved) from quarantine").await?, "2|1");
@@ -79,8 +95,11 @@ async fn a_replay_never_undoes_a_newer_version() -> Result<()> {
     let mut shop = Shop::open().await?;
     shop.sell(2, 99, "3", "1.10", AT).await?;
     shop.ingest("2017-12-01T06:00:00Z").await?;
-    shop.run("insert into products values (99, 'New', 3, null, null, 1.1, null, null);
-              update order_lines set quantity = 5, total_price = 5.5, updated_at = '2017-12-01 12:00:00' where line_id = 2").await?;
+    shop.run(
+        "insert into products values (99, 'New', 3, null, null, 1.1, null, null);
+              update order_lines set quantity = 5, total_price = 5.5, updated_at = '2017-12-01 12:00:00' where line_id = 2",
+    )
+    .await?;
     shop.ingest("2017-12-02T06:00:00Z").await?;
     let record = shop.replay("2017-12-02T07:00:00Z").await?;
     assert_eq!((record.entities["transactions"].loaded, record.entities["transactions"].unchanged), (0, 1));

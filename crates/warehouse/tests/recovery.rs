@@ -33,7 +33,8 @@ async fn victim() -> Result<()> {
     Ok(())
 }
 
-const POINTS: [&str; 8] = ["after_start", "categories", "products", "before_facts", "after_facts", "transactions", "promotions", "after_aggregates"];
+const POINTS: [&str; 8] =
+    ["after_start", "categories", "products", "before_facts", "after_facts", "transactions", "promotions", "after_aggregates"];
 
 async fn first_day() -> Result<Shop> {
     let mut shop = Shop::open().await?;
@@ -44,8 +45,11 @@ async fn first_day() -> Result<Shop> {
 }
 
 async fn later(shop: &mut Shop) -> Result<()> {
-    shop.run("update order_lines set quantity = 5, total_price = 17.45, updated_at = '2017-12-04 09:00:00' where line_id = 2;
-              update products set current_price = 2.5 where product_id = 10").await?;
+    shop.run(
+        "update order_lines set quantity = 5, total_price = 17.45, updated_at = '2017-12-04 09:00:00' where line_id = 2;
+              update products set current_price = 2.5 where product_id = 10",
+    )
+    .await?;
     shop.sell(4, 11, "1", "0.99", "2017-12-04 15:00:00").await?;
     shop.sell(5, 98, "1", "0.99", "2017-12-04 15:00:00").await
 }
@@ -81,7 +85,11 @@ async fn a_later_run_killed_anywhere_is_made_good_by_the_next() -> Result<()> {
         let record = shop.ingest("2017-12-06T06:00:00Z").await?;
         assert_eq!(shop.content().await?, expected, "{point}");
         if ["after_facts", "transactions"].contains(&point) {
-            assert_eq!((record.entities["transactions"].loaded, record.touched_days.count), (0, 2), "{point}: the broken run's days are refreshed");
+            assert_eq!(
+                (record.entities["transactions"].loaded, record.touched_days.count),
+                (0, 2),
+                "{point}: the broken run's days are refreshed"
+            );
         }
         assert_eq!(shop.warehouse.last_runs(9).await?.len(), 2);
         let quiet = shop.ingest("2017-12-06T07:00:00Z").await?;

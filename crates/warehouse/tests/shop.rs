@@ -6,7 +6,9 @@ use anyhow::{Context, Result};
 use arrow::array::RecordBatch;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use chrono::{DateTime, Utc};
-use sellcast_warehouse::{EntityMapping, IngestError, PseudonymKey, RunRecord, SilentProgress, SourceMapping, Warehouse, WarehouseSettings};
+use sellcast_warehouse::{
+    EntityMapping, IngestError, PseudonymKey, RunRecord, SilentProgress, SourceMapping, Warehouse, WarehouseSettings,
+};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode};
 use sqlx::{AssertSqlSafe, ConnectOptions, Row, SqliteConnection};
 use tempfile::TempDir;
@@ -40,7 +42,8 @@ const SCHEMA: &str = "
     insert into promotions values (10, '2017-12-01', '2017-12-07', 'display', 12.0, '2017-11-20 00:00:00'),
                                   (11, '2017-12-10', '2017-12-12', 'mailer', 1.0, null);";
 
-pub(crate) const LINES: &str = "select l.line_id as sale_id, l.product_id, o.customer_id, l.quantity, l.unit_price, l.total_price, l.discount,
+pub(crate) const LINES: &str =
+    "select l.line_id as sale_id, l.product_id, o.customer_id, l.quantity, l.unit_price, l.total_price, l.discount,
     o.ordered_at as occurred_at, l.updated_at from order_lines l join orders o using (order_id)";
 
 impl Shop {
@@ -51,7 +54,10 @@ impl Shop {
 
     pub(crate) async fn with_settings(settings: WarehouseSettings) -> Result<Self> {
         let folder = tempfile::tempdir()?;
-        let options = SqliteConnectOptions::new().filename(folder.path().join("shop.db")).create_if_missing(true).journal_mode(SqliteJournalMode::Wal);
+        let options = SqliteConnectOptions::new()
+            .filename(folder.path().join("shop.db"))
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal);
         let mut source = options.connect().await?;
         sqlx::raw_sql(SCHEMA).execute(&mut source).await?;
         let warehouse = Warehouse::open(&folder.path().join("warehouse"), settings).await?;
@@ -115,12 +121,26 @@ impl Shop {
     /// (a row that was loaded by a broken run keeps the time of that run).
     pub(crate) async fn content(&self) -> Result<Vec<String>> {
         let mut content = Vec::new();
-        for table in ["dim_category", "dim_customer", "dim_date", "agg_sales_daily", "agg_sales_weekly", "agg_sales_monthly", "agg_sales_quarterly", "agg_sales_yearly"] {
+        for table in [
+            "dim_category",
+            "dim_date",
+            "agg_sales_daily",
+            "agg_sales_weekly",
+            "agg_sales_monthly",
+            "agg_sales_quarterly",
+            "agg_sales_yearly",
+        ] {
             content.extend(self.sorted(&format!("select '{table}', * from {table}")).await?);
         }
-        content.extend(self.sorted("select 'dim_product', product_id, name, category_id, current_price, is_current from dim_product").await?);
+        // Pseudonyms differ from shop to shop, as each has a key of its own.
+        content.extend(self.sorted("select 'dim_customer', customer_id, name is null, email is null, created_at, last_login, customer_segment from dim_customer").await?);
+        content
+            .extend(self.sorted("select 'dim_product', product_id, name, category_id, current_price, is_current from dim_product").await?);
         content.extend(self.sorted("select 'fact_sales', sale_id, product_id, category_id, customer_id, date_id, quantity, unit_price, total_price, occurred_at, month from fact_sales").await?);
-        content.extend(self.sorted("select 'fact_promotions', product_id, starts_on, ends_on, kind, strength, announced_at from fact_promotions").await?);
+        content.extend(
+            self.sorted("select 'fact_promotions', product_id, starts_on, ends_on, kind, strength, announced_at from fact_promotions")
+                .await?,
+        );
         content.extend(self.sorted("select 'quarantine', entity, rule, row_json, resolved from quarantine").await?);
         Ok(content)
     }
@@ -137,7 +157,9 @@ pub(crate) fn texts(batches: &[RecordBatch]) -> Result<Vec<String>, arrow::error
     let options = FormatOptions::default().with_null("-");
     for batch in batches {
         let columns = batch.columns().iter().map(|column| ArrayFormatter::try_new(column, &options)).collect::<Result<Vec<_>, _>>()?;
-        rows.extend((0..batch.num_rows()).map(|row| columns.iter().map(|column| column.value(row).to_string()).collect::<Vec<_>>().join("|")));
+        rows.extend(
+            (0..batch.num_rows()).map(|row| columns.iter().map(|column| column.value(row).to_string()).collect::<Vec<_>>().join("|")),
+        );
     }
     Ok(rows)
 }
