@@ -43,14 +43,19 @@ impl Bulk {
     }
 
     /// Writes what is left and tells how many rows were written in all (fewer than given where duplicates are ignored).
-    pub(crate) async fn finish(&mut self, connection: &mut SqliteConnection) -> Result<u64> {
+    pub(crate) async fn finish(mut self, connection: &mut SqliteConnection) -> Result<u64> {
+        self.flush(connection).await?;
+        Ok(self.written)
+    }
+
+    async fn flush(&mut self, connection: &mut SqliteConnection) -> Result<()> {
         if self.rows > 0 {
             let sql = AssertSqlSafe(statement(self.insert, self.columns, self.rows));
             let query = sqlx::query_with(sql, std::mem::take(&mut self.values)).persistent(false);
             self.written += query.execute(connection).await?.rows_affected();
             self.rows = 0;
         }
-        Ok(std::mem::take(&mut self.written))
+        Ok(())
     }
 
     /// A category, product or customer: a row of text cells around integer ids.
@@ -158,7 +163,7 @@ impl PromotionDates {
     }
 }
 
-/// Writes sales (lines of one order together) and remembers the order that is being written across calls.
+/// Writes sales in time order, lines of one order together; an order may go on in the next call.
 pub(crate) struct SalesWriter {
     orders: Bulk,
     lines: Bulk,
@@ -176,12 +181,23 @@ impl SalesWriter {
         Self { orders: Bulk::new(orders, 6), lines: Bulk::new(lines, 9), order_id: i64::MIN, at: Arc::from("") }
     }
 
+    /// Writes the orders that begin in `sales`, then all lines: whoever follows the changes sees an order before its
+    /// lines.
     pub(crate) async fn write(&mut self, connection: &mut SqliteConnection, sales: &[Sale]) -> Result<()> {
+        let known = self.order_id;
         for sale in sales {
             if sale.order_id != self.order_id {
                 self.order_id = sale.order_id;
+                let at = text::instant(sale.sold_at).into();
+                self.orders.order(connection, sale, &at).await?;
+            }
+        }
+        self.orders.flush(connection).await?;
+        let mut order_id = known;
+        for sale in sales {
+            if sale.order_id != order_id {
+                order_id = sale.order_id;
                 self.at = text::instant(sale.sold_at).into();
-                self.orders.order(connection, sale, &self.at).await?;
             }
             self.lines.line(connection, sale, &self.at).await?;
         }
@@ -189,7 +205,7 @@ impl SalesWriter {
     }
 
     /// Orders and lines written.
-    pub(crate) async fn finish(mut self, connection: &mut SqliteConnection) -> Result<(u64, u64)> {
+    pub(crate) async fn finish(self, connection: &mut SqliteConnection) -> Result<(u64, u64)> {
         Ok((self.orders.finish(connection).await?, self.lines.finish(connection).await?))
     }
 }

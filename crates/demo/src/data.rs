@@ -22,6 +22,9 @@ const LEAST_DISPLAY_STORES: u8 = 5;
 /// says nothing about it; mailers go to print about then.
 const ANNOUNCED_SECONDS_BEFORE: i64 = 5 * 86_400 - 43_200;
 
+/// Whether a line is gasoline recorded in thousandths of a gallon: those cost far less than a dime, a gallon far more.
+const GASOLINE: &str = "p.product_type like 'GASOLINE%' and t.sales_value_cents < 10 * t.quantity";
+
 /// One line of a receipt, as the till wrote it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sale {
@@ -172,7 +175,7 @@ impl DemoData {
     pub(crate) async fn median_prices(&self, until: i64) -> Result<Vec<(i64, i64)>> {
         let sql = format!(
             "select cast(product_id as bigint) as id, cast(round(median(cents)) as bigint) as price from (
-               select t.product_id, cast(t.sales_value_cents as double) / case when p.product_type like 'GASOLINE%' and t.quantity > 200
+               select t.product_id, cast(t.sales_value_cents as double) / case when {GASOLINE}
                       then t.quantity / 1000.0 else t.quantity end as cents
                from transactions t left join products p on p.product_id = t.product_id
                where t.quantity > 0 and t.sales_value_cents > 0 and cast(t.sold_at as bigint) < {until}000)
@@ -187,7 +190,7 @@ impl DemoData {
         let sql = format!(
             "select cast(t.line_id as bigint) as id, t.basket_id, cast(t.household_id as bigint) as household, cast(t.store_id as bigint) as store,
                     cast(t.product_id as bigint) as product,
-                    cast(case when p.product_type like 'GASOLINE%' and t.quantity > 200 then t.quantity else 1000 * t.quantity end as bigint) as quantity,
+                    cast(case when {GASOLINE} then t.quantity else 1000 * t.quantity end as bigint) as quantity,
                     cast(t.sales_value_cents as bigint) as total,
                     cast(t.retail_disc_cents + t.coupon_disc_cents + t.coupon_match_disc_cents as bigint) as discount,
                     cast(t.sold_at as bigint) / 1000 as at

@@ -125,6 +125,12 @@ impl Names {
                 word.push(character);
                 continue;
             }
+            if word == "S" && name.ends_with(' ') {
+                // `DVD S`, `CHILDREN S`: an apostrophe or a space that was lost.
+                name.truncate(name.trim_end().len());
+                name.push('s');
+                word.clear();
+            }
             if !word.is_empty() {
                 match self.words.get(word.as_str()) {
                     Some(written) => name.push_str(written),
@@ -140,7 +146,7 @@ impl Names {
             }
         }
         let tidy = name.split_whitespace().collect::<Vec<_>>().join(" ").replace(" - ", ", ").replace(" -", ", ").replace("- ", ", ");
-        let tidy = tidy.replace(" :", ":").replace(" /", "/").replace("/ ", "/").replace(" s ", "s ").replace(",,", ",").replace("..", ".");
+        let tidy = tidy.replace(" :", ":").replace(" /", "/").replace("/ ", "/").replace(",,", ",").replace("..", ".");
         upper_first(tidy.trim_end_matches([' ', '/', ',', '&', '-', '(', ':', '<', '=']).trim_end_matches(" and"))
     }
 

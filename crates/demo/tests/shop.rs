@@ -35,7 +35,7 @@ async fn the_whole_year_equals_the_source_to_the_cent() {
     assert_eq!(shop.number("select count(*) from pragma_foreign_key_check").await, 0);
     // Gasoline is recorded in thousandths of a gallon; a gallon cost between one and four dollars.
     let dear = "select count(*) from order_lines l join products p using (product_id)
-                where p.description like '%GASOLINE%' and l.quantity > 2 and (l.unit_price < 1 or l.unit_price > 4)";
+                where p.description like '%GASOLINE%' and l.quantity > 1 and (l.unit_price + 0 < 1 or l.unit_price + 0 > 4)";
     assert_eq!(shop.number(dear).await, 0);
 }
 

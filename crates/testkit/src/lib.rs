@@ -1,0 +1,15 @@
+//! For tests only: folders that survive a failure, free ports, the real `sellcast` program as a child, a headless
+//! browser, and a small shop with months of sales. Everything here is real; nothing stands in for something else.
+
+mod browser;
+mod console;
+mod folder;
+mod program;
+mod shop;
+mod wait;
+
+pub use browser::{Browser, Viewport};
+pub use folder::TestDir;
+pub use program::{Program, free_port};
+pub use shop::{TinyShop, TinyShopBuilder};
+pub use wait::{until, until_some};
