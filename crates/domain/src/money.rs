@@ -12,7 +12,7 @@ pub struct Money(i64);
 
 /// A number that is no amount of money.
 #[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
-#[error("`{0}` is not an amount of money: it must be finite and below 90 trillion")]
+#[error("`{0}` is not an amount of money: it must be finite and below 70 trillion")]
 pub struct InvalidMoney(pub f64);
 
 impl Money {
@@ -39,7 +39,7 @@ impl TryFrom<f64> for Money {
     type Error = InvalidMoney;
     /// Rounds to the nearest cent, halves away from zero.
     fn try_from(units: f64) -> Result<Self, InvalidMoney> {
-        if units.is_finite() && units.abs() < 9.0e13 { Ok(Self((units * 100.0).round() as i64)) } else { Err(InvalidMoney(units)) }
+        if units.is_finite() && units.abs() < 7.0e13 { Ok(Self((units * 100.0).round() as i64)) } else { Err(InvalidMoney(units)) }
     }
 }
 
@@ -98,7 +98,7 @@ mod tests {
 
     #[test]
     fn cents_survive_the_way_through_json() {
-        for cents in [0, 1, -1, 10, 1999, -250_001, 8_999_999_999_999_999] {
+        for cents in [0, 1, -1, 10, 1999, -250_001, 6_999_999_999_999_999] {
             let money = Money::from_cents(cents);
             let json = serde_json::to_string(&money).expect("a number");
             assert_eq!(serde_json::from_str::<Money>(&json).expect("the same number"), money, "{json}");
