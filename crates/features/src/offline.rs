@@ -36,6 +36,7 @@ impl<'a> OfflineStore<'a> {
     /// # Errors
     /// When a set cannot be computed, read or written.
     pub async fn sets(&self, panel: &Panel, days: &[ShopDay], now: DateTime<Utc>) -> Result<Vec<FeatureSet>, FeatureError> {
+        let started = std::time::Instant::now();
         let stored = self.stored(days).await?;
         let (mut sets, mut fresh) = (Vec::with_capacity(days.len()), Vec::new());
         for (day, found) in days.iter().zip(stored) {
@@ -49,7 +50,9 @@ impl<'a> OfflineStore<'a> {
             };
             sets.push(set);
         }
+        let computed = started.elapsed();
         self.write(panel, &fresh, now).await?;
+        tracing::debug!(asked = days.len(), fresh = fresh.len(), ?computed, written = ?started.elapsed(), "feature sets");
         Ok(sets)
     }
 

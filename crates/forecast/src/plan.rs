@@ -52,10 +52,11 @@ impl FramePlan {
         (!training.is_empty() && !calibration.is_empty()).then_some(Self { frame, training, calibration, warm_up })
     }
 
-    /// Origins of calibration alone, for frames or stages without trained models: as many as the history holds.
+    /// Origins of calibration alone, for frames or stages without trained models: at most four.
     pub fn baseline_calibration(frame: TimeFrame, first_day: ShopDay, as_of: ShopDay) -> Vec<ShopDay> {
-        let (_, calibrated, step) = shape(frame);
-        let mut days = origins(frame, as_of, step, first_day + LEAST_HISTORY_DAYS.min(as_of.days_since(first_day) / 3), calibrated);
+        // Few are enough for averages, and the first page waits for them.
+        let (_, _, step) = shape(frame);
+        let mut days = origins(frame, as_of, step, first_day + LEAST_HISTORY_DAYS.min(as_of.days_since(first_day) / 3), 4);
         days.reverse();
         days
     }
@@ -63,9 +64,11 @@ impl FramePlan {
 
 /// Newest first: days `step` apart whose period ends before `before`, none earlier than `earliest`.
 fn origins(frame: TimeFrame, before: ShopDay, step: i64, earliest: ShopDay, most: usize) -> Vec<ShopDay> {
-    let mut newest = before - frame.typical_days();
+    // All frames but the day share one weekly grid back from as_of, so that they share its feature sets too.
+    let grid = if frame == TimeFrame::Day { 1 } else { 7 };
+    let mut newest = before - grid;
     while Period::starting(frame, newest).last_day() >= before {
-        newest = newest - 1;
+        newest = newest - grid;
     }
     (0..most as i64).map(|i| newest - i * step).take_while(|origin| *origin >= earliest).collect()
 }

@@ -9,7 +9,7 @@ use std::time::Instant;
 use anyhow::Context;
 use chrono::{DateTime, Utc};
 use sellcast_domain::{Generation, GenerationId, ShopDay, TimeFrame};
-use sellcast_forecast::{ForecastPeriod, Forecaster, FrameModels, Learned, Ledger, Settings, Shop};
+use sellcast_forecast::{Forecaster, FrameModels, FramePlan, Ledger, Settings, Shop};
 use sellcast_store::{GenerationDocuments, LiveBoard, PredictionStore, RegisteredModel, Registry};
 use sellcast_warehouse::{Progress, PseudonymKey, RunRecord, Warehouse};
 use tokio::sync::{Mutex, RwLock};
@@ -111,6 +111,10 @@ impl Engine {
         let mut trained = Vec::new();
         // The week is what most people look at: it comes first.
         for frame in [TimeFrame::Week, TimeFrame::Day, TimeFrame::Month, TimeFrame::Quarter, TimeFrame::HalfYear, TimeFrame::Year] {
+            // A training that was cut off goes on with the frames it had not reached.
+            if self.models.read().await.get(&frame).is_some_and(|models| models.trained_as_of >= as_of) {
+                continue;
+            }
             tell(&format!("training the {frame} models"));
             let Some((models, rehearsal)) = forecaster.train(frame, as_of, now).await? else {
                 tell(&format!("the history is too short to train the {frame} frame: its forecasts fall back openly"));
@@ -173,9 +177,17 @@ impl Engine {
         Ok(Forecaster::open(&self.warehouse, self.settings()).await?)
     }
 
-    /// Whether any frame has trained models.
-    pub(crate) async fn is_trained(&self) -> bool {
-        !self.models.read().await.is_empty()
+    /// Whether every frame that the history can train has models.
+    pub(crate) async fn is_trained(&self, as_of: ShopDay) -> anyhow::Result<bool> {
+        let first_day = self.forecaster().await?.panel().first_day();
+        let models = self.models.read().await;
+        Ok(TimeFrame::ALL.into_iter().all(|frame| models.contains_key(&frame) || FramePlan::new(frame, first_day, as_of).is_none()))
+    }
+
+    /// As_of of the newest publication.
+    pub(crate) async fn published_as_of(&self) -> anyhow::Result<Option<ShopDay>> {
+        let store = self.store.clone();
+        Ok(tokio::task::spawn_blocking(move || store.current()).await??.map(|generation| generation.as_of))
     }
 }
 

@@ -65,25 +65,15 @@ impl Jobs {
         let outcomes = Outcomes { nightly: Arc::new(watch::Sender::default()), training: Arc::new(watch::Sender::default()) };
         let nightly = SqliteStorage::<Nightly>::new(pool).with_config(queue("nightly"));
         let training = SqliteStorage::<Train>::new(pool).with_config(queue("training"));
-        let worker = WorkerBuilder::new(format!("nightly-{}", std::process::id()))
-            .backend(nightly.clone())
-            .data(engine.clone())
-            .data(outcomes.clone())
-            .build(run_nightly);
-        tokio::spawn(async move {
-            if let Err(error) = worker.run().await {
-                tracing::error!(%error, "the nightly worker has stopped");
-            }
+        let (engine, outcome) = (engine.clone(), outcomes.clone());
+        let (for_nights, for_trainings) = (engine.clone(), outcomes.clone());
+        let backend = nightly.clone();
+        keep_working("nightly", move |name| {
+            WorkerBuilder::new(name).backend(backend.clone()).data(for_nights.clone()).data(outcome.clone()).build(run_nightly).run()
         });
-        let worker = WorkerBuilder::new(format!("training-{}", std::process::id()))
-            .backend(training.clone())
-            .data(engine.clone())
-            .data(outcomes.clone())
-            .build(run_training);
-        tokio::spawn(async move {
-            if let Err(error) = worker.run().await {
-                tracing::error!(%error, "the training worker has stopped");
-            }
+        let backend = training.clone();
+        keep_working("training", move |name| {
+            WorkerBuilder::new(name).backend(backend.clone()).data(engine.clone()).data(for_trainings.clone()).build(run_training).run()
         });
         Ok(Self { nightly, training, outcomes })
     }
@@ -112,20 +102,44 @@ impl Jobs {
     }
 }
 
+/// Runs a worker for as long as the process lives; one that stops on an error is replaced under a new name.
+fn keep_working<F, W>(queue: &'static str, worker: F)
+where
+    F: Fn(String) -> W + Send + 'static,
+    W: Future<Output: std::fmt::Debug + Send> + Send,
+{
+    tokio::spawn(async move {
+        for generation in 0_u64.. {
+            let ended = worker(format!("{queue}-{}-{generation}", std::process::id())).await;
+            let ended = format!("{ended:?}");
+            tracing::warn!(ended, "the {queue} worker has stopped and is started again");
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    });
+}
+
+/// The work itself runs in a task of its own: the worker's task also keeps the queue's heartbeat and must not be held up.
 async fn run_nightly(job: Nightly, engine: Data<Arc<Engine>>, outcomes: Data<Outcomes>) -> Result<(), BoxDynError> {
     let started = Instant::now();
-    let run = async {
+    let (engine, as_of) = (Arc::clone(&engine), job.as_of);
+    let work = tokio::spawn(async move {
+        // A job that a killed process left behind may have been done under another name meanwhile.
+        if engine.published_as_of().await?.is_some_and(|newest| newest >= job.as_of) {
+            return Ok(());
+        }
         engine.ingest(job.now, &SilentProgress).await?;
-        engine.publish(job.as_of, job.now).await
-    };
-    let result: anyhow::Result<_> = run.await;
-    report(&outcomes.nightly, "nightly run", job.as_of, started.elapsed(), result.map(drop))
+        engine.publish(job.as_of, job.now).await.map(drop)
+    });
+    let result = work.await.unwrap_or_else(|panic| Err(panic.into()));
+    report(&outcomes.nightly, "nightly run", as_of, started.elapsed(), result)
 }
 
 async fn run_training(job: Train, engine: Data<Arc<Engine>>, outcomes: Data<Outcomes>) -> Result<(), BoxDynError> {
     let started = Instant::now();
-    let result = engine.train(job.as_of, job.now, &|step| tracing::info!("{step}")).await;
-    report(&outcomes.training, "training", job.as_of, started.elapsed(), result.map(drop))
+    let (engine, as_of) = (Arc::clone(&engine), job.as_of);
+    let work = tokio::spawn(async move { engine.train(job.as_of, job.now, &|step| tracing::info!("{step}")).await.map(drop) });
+    let result = work.await.unwrap_or_else(|panic| Err(panic.into()));
+    report(&outcomes.training, "training", as_of, started.elapsed(), result)
 }
 
 fn report(sender: &watch::Sender<Outcome>, what: &str, as_of: ShopDay, took: Duration, result: anyhow::Result<()>) -> Result<(), BoxDynError> {

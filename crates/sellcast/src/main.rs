@@ -12,12 +12,15 @@ use std::process::ExitCode;
 use clap::Parser;
 use commands::Cli;
 
+/// Quiet about what is no fault: the kernel reports every table that does not exist yet as an error.
+const LOG: &str = "warn,sellcast=info,sqlx=error,buoyant_kernel=off,delta_kernel=off,buoyant_kernel_engine=off";
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     tracing_subscriber::fmt()
-        .with_env_filter(tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "warn,sellcast=info,sellcast_forecast=warn".into()))
+        .with_env_filter(tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| LOG.into()))
         .with_writer(std::io::stderr)
-        .with_target(false)
+        .with_target(true)
         .init();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,

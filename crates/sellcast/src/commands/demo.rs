@@ -120,12 +120,8 @@ impl Demo {
     async fn live(&self, engine: &Arc<Engine>, reporter: &Reporter, started: Instant) -> anyhow::Result<()> {
         let replay = Replay::open(&engine.folder.shop(), &data_folder()?).await?;
         let (first, ends) = (day(REPLAY_FROM)?, day(DATA_ENDS)?);
-        let published = {
-            let store = engine.store.clone();
-            tokio::task::spawn_blocking(move || store.current()).await??
-        };
-        let as_of = match &published {
-            Some(generation) => generation.as_of,
+        let as_of = match engine.published_as_of().await? {
+            Some(as_of) => as_of,
             None => {
                 let now = end_before(first);
                 tell(engine, now, "reading the shop's sales");
@@ -137,7 +133,7 @@ impl Demo {
             }
         };
         let jobs = Jobs::start(engine).await?;
-        let mut models_follow = !engine.is_trained().await;
+        let mut models_follow = !engine.is_trained(as_of).await?;
         if models_follow {
             jobs.train(Train { as_of, now: end_before(as_of) }).await?;
         }

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use clap::Args;
-use sellcast_domain::ShopDay;
+use sellcast_domain::{ShopDay, Stage};
 
 use super::{Failure, Place, now, print, print_json};
 
@@ -32,7 +32,7 @@ impl Forecast {
         if self.json {
             return print_json(&generation);
         }
-        let kind = if engine.is_trained().await { "trained models" } else { "baselines" };
+        let kind = if generation.stage == Stage::Models { "trained models" } else { "baselines" };
         print(&format!("published the forecasts from {as_of} on, made by {kind}, as generation {}", generation.generation_id));
         Ok(())
     }

@@ -150,7 +150,7 @@ async fn nights(engine: &Arc<Engine>, jobs: &Jobs) -> anyhow::Result<()> {
     eprintln!("{}", summary(&record));
     tell(engine, now, "making the first forecast");
     engine.publish(today, now).await?;
-    if !engine.is_trained().await {
+    if !engine.is_trained(today).await? {
         tell(engine, now, "training models");
         jobs.train(Train { as_of: today, now }).await?;
         jobs.trained(today).await?;
