@@ -1,7 +1,6 @@
 //! Finds the forecast that a request asks for: today's from the snapshot, a past date's from the store
 //! through bounded caches. Says when an answer is stale, and lowers its confidence by a stated rule.
 
-use std::collections::HashSet;
 use std::hash::Hash;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -53,10 +52,6 @@ impl Edition {
         }
         let days = document.document.period().days() as f64;
         said * days / (days + self.days_late as f64)
-    }
-
-    pub(crate) fn snapshot(&self) -> Option<&Arc<Snapshot>> {
-        self.snapshot.as_ref()
     }
 }
 
@@ -168,12 +163,6 @@ impl Forecasts {
                 Ok(Arc::new(record.unwrap_or_default()))
             }
         }
-    }
-
-    /// The categories that exist in the current generation, for telling unknown ones from unpublished ones.
-    pub(crate) fn known_categories(&self) -> HashSet<CategoryId> {
-        let Some(snapshot) = self.current() else { return HashSet::new() };
-        snapshot.frames.values().flat_map(|frame| frame.document.categories.iter().map(|category| category.category_id)).collect()
     }
 
     async fn past_edition(&self, date: ShopDay) -> Result<Edition, Problem> {

@@ -142,17 +142,6 @@ pub(crate) fn group(number: u64) -> String {
     grouped
 }
 
-/// A word as it stands within a sentence: only a leading capital goes, and not that of an abbreviation.
-pub(crate) fn lower_first(text: &str) -> String {
-    let mut letters = text.chars();
-    match (letters.next(), letters.next()) {
-        (Some(first), Some(second)) if first.is_uppercase() && second.is_lowercase() => {
-            first.to_lowercase().chain([second]).chain(letters).collect()
-        }
-        _ => text.to_owned(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

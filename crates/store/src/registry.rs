@@ -77,7 +77,11 @@ impl Registry {
     pub async fn promote(&self, model: &RegisteredModel) -> Result<(), RegistryError> {
         let failed = |source| RegistryError { step: "write", source };
         let mut transaction = self.pool.begin().await.map_err(failed)?;
-        sqlx::query("update models set is_champion = 0 where frame = ?").bind(model.frame.name()).execute(&mut *transaction).await.map_err(failed)?;
+        sqlx::query("update models set is_champion = 0 where frame = ?")
+            .bind(model.frame.name())
+            .execute(&mut *transaction)
+            .await
+            .map_err(failed)?;
         sqlx::query("insert or replace into models values (?, ?, ?, ?, ?, 1)")
             .bind(&model.version)
             .bind(model.frame.name())
@@ -135,7 +139,10 @@ mod tests {
             registry.promote(&model).await?;
         }
         let models = registry.models().await?;
-        assert_eq!(models.iter().map(|m| (m.version.as_str(), m.is_champion)).collect::<Vec<_>>(), [("week/2017-12-11", true), ("week/2017-12-04", false)]);
+        assert_eq!(
+            models.iter().map(|m| (m.version.as_str(), m.is_champion)).collect::<Vec<_>>(),
+            [("week/2017-12-11", true), ("week/2017-12-04", false)]
+        );
         Ok(())
     }
 }

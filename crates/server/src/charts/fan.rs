@@ -124,7 +124,7 @@ fn months(starts: &[ShopDay], x: &dyn Fn(f64) -> f64) -> String {
         let first_of_month = (0..7).map(|day| *start + day).find(|day| day.date().format("%d").to_string() == "01");
         let place = x(week as f64);
         if let Some(day) = first_of_month
-            && place - last_place > 58.0
+            && place - last_place > 48.0
         {
             last_place = place;
             let name = day.date().format("%b").to_string();

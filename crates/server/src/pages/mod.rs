@@ -1,9 +1,16 @@
 //! The seller's pages, drawn on the server. Each answers one question in its first line; its whole state is
 //! its address. One file a page.
 
+mod category;
+mod csv;
 mod error;
+mod filters;
+mod future_weeks;
 mod home;
 mod links;
+mod product;
+mod record;
+mod search;
 mod shell;
 mod view;
 
@@ -22,7 +29,14 @@ use crate::problems::ApiError;
 use crate::state::AppState;
 
 pub(crate) fn router() -> Router<AppState> {
-    Router::new().route("/", get(home::page))
+    Router::new()
+        .route("/", get(home::page))
+        .route("/categories.csv", get(csv::categories))
+        .route("/products.csv", get(csv::products))
+        .route("/categories/{id}", get(category::page))
+        .route("/products/{id}", get(product::page))
+        .route("/record", get(record::page))
+        .route("/search", get(search::page))
 }
 
 /// Renders a page.

@@ -1,0 +1,242 @@
+//! A product's page: its weeks and what is expected of the next ones, where it may rank, why the forecast is
+//! what it is, and how good the data behind it are.
+
+use askama::Template;
+use axum::extract::{OriginalUri, Path, State};
+use axum::response::Response;
+use sellcast_domain::{
+    CategoryHistory, CategoryId, CategoryPrediction, Continuation, Money, Problem, ProblemKind, ProductId, ProductPrediction, TopK,
+};
+
+use super::shell::{Section, Shell};
+use super::view::View;
+use super::{drawn, filters, future_weeks};
+use crate::charts::{self, Fan, Svg};
+use crate::problems::{ApiError, field_error, invalid};
+use crate::query::Parameters;
+use crate::state::AppState;
+use crate::wording::{before, frame_word, group, measured_percent, percent, units};
+
+#[derive(Template)]
+#[template(path = "product.html")]
+struct ProductPage {
+    shell: Shell,
+    path: Vec<String>,
+    category: String,
+    category_href: String,
+    name: String,
+    lead: String,
+    sure: Svg,
+    facts: Vec<Fact>,
+    fan: Svg,
+    weeks: usize,
+    details: Option<Details>,
+}
+
+struct Fact {
+    label: String,
+    value: String,
+    small: String,
+}
+
+/// What is known of a product among the first 100 of its category.
+struct Details {
+    strip: Svg,
+    ranks: String,
+    title: String,
+    usual: String,
+    drivers: Vec<DriverRow>,
+    qualities: Vec<Quality>,
+    weak: Option<String>,
+}
+
+struct DriverRow {
+    reason: String,
+    bar: Svg,
+    effect: String,
+}
+
+/// One of the factors behind the confidence.
+struct Quality {
+    label: &'static str,
+    meaning: &'static str,
+    bar: Svg,
+    share: String,
+}
+
+/// `/products/{id}`
+pub(super) async fn page(
+    State(state): State<AppState>,
+    Path(id): Path<String>,
+    OriginalUri(uri): OriginalUri,
+) -> Result<Response, ApiError> {
+    let mut parameters = Parameters::read(&uri, &["frame", "date"]);
+    let (frame, date) = (parameters.frame(), parameters.date());
+    parameters.finish()?;
+    let id: ProductId = id.parse().map_err(|_| invalid(vec![field_error("id", "is not a product's id", "a whole number")]))?;
+    let view = View::load(&state, frame, date).await?;
+    let category = home_of(&state, &view, id).ok_or_else(|| unknown_product(id))?;
+    let history = state.forecasts().history(&view.edition, category.category_id).await?;
+    let ahead = future_weeks::of_product(&state, &view, category.category_id, id).await?;
+    let sold = weekly(history.as_deref(), id);
+    let starts = history.as_ref().map_or(&[][..], |history| &history.week_starts);
+    let fan = Fan { week_starts: starts, sold: &sold, ahead: &ahead, show: &|amount| view.show_units(amount) }.draw();
+    let base = Base { state: &state, view: &view, category, id, fan, weeks: sold.iter().filter(|amount| **amount > 0.0).count() };
+    if let Some(product) = category.top_products.iter().find(|product| product.product_id == id) {
+        return drawn(&base.among_the_first(product));
+    }
+    let continued = state.forecasts().continuation(&view.edition, frame, category.category_id).await?;
+    drawn(&base.beyond(continued.as_deref())?)
+}
+
+/// What both kinds of product pages are made from.
+struct Base<'a> {
+    state: &'a AppState,
+    view: &'a View,
+    category: &'a CategoryPrediction,
+    id: ProductId,
+    fan: Svg,
+    weeks: usize,
+}
+
+impl Base<'_> {
+    fn among_the_first(self, product: &ProductPrediction) -> ProductPage {
+        let view = self.view;
+        let word = frame_word(view.time_frame());
+        let mut lead: Vec<String> = product.brand.iter().map(|brand| format!("{brand} brand")).collect();
+        lead.extend(product.price.map(|price| view.show(price)));
+        let was = match product.previous_rank {
+            Some(previous) => format!("{} {previous}", before(view.time_frame())),
+            None => format!("did not sell {}", before(view.time_frame())),
+        };
+        lead.push(format!("rank {} in {} ({was})", product.rank, self.category.category_name));
+        let change = crate::wording::change(product.predicted_amount.to_f64(), product.previous_amount.to_f64());
+        let facts = vec![
+            Fact {
+                label: format!("This {word}"),
+                value: view.show(product.predicted_amount),
+                small: format!("{}–{}", view.show(product.interval.low), view.show(product.interval.high)),
+            },
+            Fact {
+                label: "Units".to_owned(),
+                value: units(product.predicted_quantity).replace(" units", "").replace(" unit", ""),
+                small: String::new(),
+            },
+            Fact {
+                label: format!("Sold {}", before(view.time_frame())),
+                value: view.show(product.previous_amount),
+                small: change.map(|change| format!("then {change}")).unwrap_or_default(),
+            },
+        ];
+        let sure = charts::sure(view.sure(product.confidence_score), product.top_k.get(), "products of the category");
+        let details = self.details(product);
+        self.page(product.product_name.clone(), lead.join(" · "), sure, facts, Some(details))
+    }
+
+    fn beyond(self, continued: Option<&Continuation>) -> Result<ProductPage, ApiError> {
+        let view = self.view;
+        let found = continued.and_then(|continued| continued.products.iter().find(|product| product.product_id == self.id));
+        let product = found.ok_or_else(|| unknown_product(self.id))?;
+        let lead =
+            format!("rank {} of {} in {}", product.rank, group(u64::from(self.category.total_products)), self.category.category_name);
+        let facts = vec![
+            Fact {
+                label: format!("This {}", frame_word(view.time_frame())),
+                value: view.show(product.predicted_amount),
+                small: String::new(),
+            },
+            Fact {
+                label: "Units".to_owned(),
+                value: units(product.predicted_quantity).replace(" units", "").replace(" unit", ""),
+                small: String::new(),
+            },
+        ];
+        let sure = charts::sure(view.sure(product.confidence_score), TopK::holding(product.rank).get(), "products of the category");
+        Ok(self.page(product.product_name.clone(), lead, sure, facts, None))
+    }
+
+    fn page(self, name: String, lead: String, sure: Svg, facts: Vec<Fact>, details: Option<Details>) -> ProductPage {
+        let path = format!("/products/{}", self.id);
+        ProductPage {
+            shell: Shell::around(self.state, self.view, &name, Section::Forecast, &path),
+            path: self.category.path.clone(),
+            category: self.category.category_name.clone(),
+            category_href: self.view.category_link(self.category.category_id),
+            name,
+            lead,
+            sure,
+            facts,
+            fan: self.fan,
+            weeks: self.weeks,
+            details,
+        }
+    }
+
+    fn details(&self, product: &ProductPrediction) -> Details {
+        let view = self.view;
+        let rank = product.rank_interval;
+        // Each driver says what it adds against the usual period, so the usual one is what remains without them.
+        let effects: Money = product.drivers.iter().map(|driver| driver.effect).sum();
+        let usual = product.predicted_amount - effects;
+        let strongest = product.drivers.iter().map(|driver| driver.effect.to_f64().abs()).fold(0.0, f64::max);
+        let title = if product.drivers.is_empty() {
+            format!("Why {}", view.show(product.predicted_amount))
+        } else {
+            format!("Why {} and not {}", view.show(product.predicted_amount), view.show(usual))
+        };
+        Details {
+            strip: charts::rank_strip(product.rank, rank.best, rank.worst, product.previous_rank, self.category.total_products),
+            ranks: format!(
+                "Rank {} to {} in four of five such cases; most likely {}. {} sure to be in the top {}.",
+                rank.best,
+                rank.worst,
+                product.rank,
+                percent(view.sure(product.confidence_score)),
+                product.top_k.get()
+            ),
+            title,
+            usual: format!("its usual {}", frame_word(view.time_frame())),
+            drivers: product
+                .drivers
+                .iter()
+                .map(|driver| DriverRow {
+                    reason: driver.reason.clone(),
+                    bar: charts::effect(driver.effect.to_f64(), strongest),
+                    effect: format!("{}{}", if driver.effect < Money::ZERO { "" } else { "+" }, view.show(driver.effect)),
+                })
+                .collect(),
+            qualities: qualities(product),
+            weak: filters::is_new(product).then(|| "It is new: similar products stand in for its own history.".to_owned()),
+        }
+    }
+}
+
+fn qualities(product: &ProductPrediction) -> Vec<Quality> {
+    let factors = product.factors;
+    [
+        ("Came true lately", "how well forecasts of this length and category came true", factors.historical_accuracy),
+        ("History there", "how much of the history that this length asks for is there", factors.data_completeness),
+        ("Methods agree", "how far different ways to forecast agree on this product", factors.ensemble_agreement),
+    ]
+    .map(|(label, meaning, share)| Quality { label, meaning, bar: charts::demand(share, 1.0), share: measured_percent(share) })
+    .into()
+}
+
+fn weekly(history: Option<&CategoryHistory>, id: ProductId) -> Vec<f64> {
+    let found = history.and_then(|history| history.products.iter().find(|product| product.product_id == id));
+    found.map(|product| product.amounts.iter().map(|amount| amount.to_f64()).collect()).unwrap_or_default()
+}
+
+/// The category of a product: as the newest generation knows it, or as the shown lists do.
+fn home_of<'a>(state: &AppState, view: &'a View, id: ProductId) -> Option<&'a CategoryPrediction> {
+    let known: Option<CategoryId> = state.forecasts().current().and_then(|snapshot| snapshot.home_of(id));
+    let listed = || {
+        let holds = |category: &&CategoryPrediction| category.top_products.iter().any(|product| product.product_id == id);
+        view.frame.document.categories.iter().find(holds)
+    };
+    known.and_then(|category| view.frame.category(category)).or_else(listed)
+}
+
+fn unknown_product(id: ProductId) -> Problem {
+    Problem::new(ProblemKind::NotFound, format!("no product `{id}` is forecast for this date; search for its name instead"))
+}

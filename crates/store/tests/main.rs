@@ -1,0 +1,5 @@
+//! The store's tests, over real redb files.
+
+mod failures;
+mod generations;
+mod publishing;
