@@ -7,11 +7,13 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
+use chrono::Duration;
 use datafusion::datasource::MemTable;
 use datafusion::prelude::{DataFrame, SessionContext};
 use deltalake::delta_datafusion::{DeltaScanConfig, DeltaScanNext, DeltaSessionContext};
 use deltalake::kernel::StructType;
 use deltalake::kernel::engine::arrow_conversion::TryIntoKernel;
+use deltalake::operations::optimize::OptimizeType;
 use deltalake::operations::write::WriteBuilder;
 use deltalake::protocol::SaveMode;
 use deltalake::{DeltaTable, DeltaTableError, ensure_table_uri};
@@ -96,6 +98,22 @@ impl Lake {
     /// Registers the table in `context` under its own name.
     pub(crate) async fn register(&self, context: &SessionContext, name: &str) -> Result<bool, WarehouseError> {
         let Some(table) = self.table(name).await? else { return Ok(false) };
+        Self::provide(context, name, &table)?;
+        Ok(true)
+    }
+
+    /// A context with the named tables as they were at these versions.
+    pub(crate) async fn session_at(&self, versions: &BTreeMap<String, u64>) -> Result<SessionContext, WarehouseError> {
+        let context = Self::context()?;
+        for (name, version) in versions {
+            let mut table = self.unloaded(name).await?;
+            table.load_version(*version).await.on_table("read the wanted version of", name)?;
+            Self::provide(&context, name, &table)?;
+        }
+        Ok(context)
+    }
+
+    fn provide(context: &SessionContext, name: &str, table: &DeltaTable) -> Result<(), WarehouseError> {
         let state = context.state();
         table.update_datafusion_session(&state).on_table("read", name)?;
         // Partition values as plain columns, not as dictionaries.
@@ -103,8 +121,7 @@ impl Lake {
         let snapshot = table.snapshot().on_table("read", name)?.snapshot().clone();
         let provider = DeltaScanNext::new(snapshot, config).computing(name)?;
         context.deregister_table(name).computing(name)?;
-        context.register_table(name, Arc::new(provider)).computing(name)?;
-        Ok(true)
+        context.register_table(name, Arc::new(provider)).computing(name).map(drop)
     }
 
     /// A context with every table in it.
@@ -198,6 +215,20 @@ impl Lake {
             "merged"
         );
         Ok(self.keep(name, table).await)
+    }
+
+    /// Joins a table's small files; deletes those that only versions older than `keep` refer to. The numbers of files
+    /// joined and deleted.
+    pub(crate) async fn maintain(&self, name: &str, keep: Duration) -> Result<(u64, u64), WarehouseError> {
+        let _writing = self.writing.lock().await;
+        let Some(table) = self.table(name).await? else { return Ok((0, 0)) };
+        let state = Arc::new(Self::context()?.state());
+        let (table, compacted) =
+            table.optimize().with_type(OptimizeType::Compact).with_session_state(state).await.on_table("compact", name)?;
+        let vacuum = table.vacuum().with_retention_period(keep).with_enforce_retention_duration(false);
+        let (table, vacuumed) = vacuum.await.on_table("clean up", name)?;
+        self.keep(name, table).await;
+        Ok((compacted.num_files_removed, vacuumed.files_deleted.len() as u64))
     }
 
     async fn unloaded(&self, name: &str) -> Result<DeltaTable, WarehouseError> {

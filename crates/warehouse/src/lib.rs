@@ -31,4 +31,4 @@ pub use progress::{Progress, SilentProgress};
 pub use pseudonym::PseudonymKey;
 pub use record::{EntityCounts, RunKind, RunRecord, TouchedDays};
 pub use settings::WarehouseSettings;
-pub use warehouse::Warehouse;
+pub use warehouse::{Maintenance, Warehouse};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use arrow::array::RecordBatch;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Duration, Utc};
 use datafusion::prelude::{DataFrame, SessionContext};
 
 use crate::check::{MappingFault, Survey};
@@ -19,6 +19,9 @@ use crate::progress::Progress;
 use crate::pseudonym::PseudonymKey;
 use crate::record::RunRecord;
 use crate::settings::WarehouseSettings;
+
+/// Time travel reaches back at least this far.
+const LEAST_KEPT_DAYS: u32 = 30;
 
 /// A folder of Delta tables: one shop's facts, dimensions and aggregates.
 pub struct Warehouse {
@@ -98,6 +101,31 @@ impl Warehouse {
         self.lake.session().await
     }
 
+    /// A query context with the named tables as they were at these versions (time travel): what a forecast was made
+    /// from, as recorded with it.
+    ///
+    /// # Errors
+    /// When a version is no longer kept.
+    pub async fn session_at(&self, versions: &BTreeMap<String, u64>) -> Result<SessionContext, WarehouseError> {
+        self.lake.session_at(versions).await
+    }
+
+    /// Joins the small files that nightly runs leave behind and deletes those that only versions older than `keep_days`
+    /// refer to; never fewer than 30 days. To be run as a job of its own, at most once a day.
+    ///
+    /// # Errors
+    /// When a table cannot be read or written.
+    pub async fn maintain(&self, keep_days: u32) -> Result<Maintenance, WarehouseError> {
+        let keep = Duration::days(keep_days.max(LEAST_KEPT_DAYS).into());
+        let mut done = Maintenance::default();
+        for table in self.lake.names()? {
+            let (joined, deleted) = self.lake.maintain(&table, keep).await?;
+            done.files_joined += joined;
+            done.files_deleted += deleted;
+        }
+        Ok(done)
+    }
+
     /// The Delta version of every table.
     ///
     /// # Errors
@@ -146,6 +174,15 @@ impl Warehouse {
     async fn version(&self, table: &str) -> Result<u64, WarehouseError> {
         Ok(self.lake.table(table).await?.and_then(|table| table.version()).unwrap_or_default())
     }
+}
+
+/// What maintenance did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Maintenance {
+    /// Small files that were joined into larger ones.
+    pub files_joined: u64,
+    /// Files deleted because no kept version refers to them.
+    pub files_deleted: u64,
 }
 
 /// The rows as a frame; `None` if there are none.

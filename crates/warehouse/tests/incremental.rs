@@ -166,6 +166,47 @@ async fn cursors_in_other_shapes_are_filtered_too() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_row_without_a_cursor_is_found_all_the_same() -> Result<()> {
+    let mut shop = two_days().await?;
+    shop.sell(3, 11, "1", "0.99", "2017-10-01 12:00:00").await?;
+    shop.run("update order_lines set updated_at = null where line_id = 3").await?;
+    for (now, loaded) in [("2017-12-02T06:00:00Z", 1), ("2017-12-03T06:00:00Z", 0)] {
+        let record = shop.ingest(now).await?;
+        assert_eq!((record.entities["transactions"].read, record.entities["transactions"].loaded), (3, loaded));
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn past_versions_can_be_read_also_after_maintenance() -> Result<()> {
+    let mut shop = two_days().await?;
+    let versions = shop.warehouse.versions().await?;
+    for day in 2..8 {
+        shop.sell(10 + day, 10, "1", "1.99", &format!("2017-12-0{day} 15:00:00")).await?;
+        shop.ingest(&format!("2017-12-0{day}T23:00:00Z")).await?;
+    }
+    let content = shop.content().await?;
+    let done = shop.warehouse.maintain(1).await?;
+    assert!(done.files_joined > 5, "{done:?}");
+    assert_eq!(done.files_deleted, 0, "everything is younger than 30 days");
+    assert_eq!(shop.content().await?, content);
+    let then = shop.warehouse.session_at(&versions).await?;
+    assert_eq!(crate::shop::texts(&then.sql("select count(*), sum(total_price) from fact_sales").await?.collect().await?)?, ["2|7.47"]);
+    assert_eq!(shop.one("select count(*) from fact_sales").await?, "8");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_replay_before_the_first_load_leaves_it_the_first() -> Result<()> {
+    let mut shop = Shop::open().await?;
+    shop.sell(1, 10, "2", "1.99", "2017-11-29 15:00:00").await?;
+    shop.replay("2017-12-01T05:00:00Z").await?;
+    shop.ingest("2017-12-01T06:00:00Z").await?;
+    assert_eq!(shop.one("select known_at = occurred_at from fact_sales").await?, "true");
+    Ok(())
+}
+
+#[tokio::test]
 async fn new_settings_reach_the_tree_at_the_next_run() -> Result<()> {
     let mut shop = two_days().await?;
     shop.reopen(sellcast_warehouse::WarehouseSettings { forecast_level: Some(1), ..crate::shop::settings() }).await?;

@@ -84,7 +84,7 @@ impl FileSource {
             DataType::Date32 | DataType::Date64 => format!("date '{}'", after.format("%Y-%m-%d")),
             data_type => format!("arrow_cast('{}', '{data_type}')", after.format("%Y-%m-%dT%H:%M:%SZ")),
         };
-        Ok(format!("\nwhere \"{cursor}\" > {bound}"))
+        Ok(format!("\nwhere \"{cursor}\" > {bound} or \"{cursor}\" is null"))
     }
 }
 

@@ -70,7 +70,9 @@ impl SqliteSource {
         let mut bound = None;
         if let Some((cursor, after)) = extract.after {
             bound = self.bound(extract.sql, cursor, after).await?;
-            sql += &format!("\nwhere \"{cursor}\" > ?");
+            // A row without a cursor is always read again: no bound could ever find it. A second arm instead of `or`
+            // leaves the first one to the cursor's index.
+            sql = format!("{sql}\nwhere \"{cursor}\" > ?\nunion all\n{sql}\nwhere \"{cursor}\" is null");
         }
         let query = sqlx::query(AssertSqlSafe(sql));
         let query = match bound {
