@@ -11,16 +11,36 @@ base="http://127.0.0.1:$port"
 out="$(mktemp -d)"
 mkdir -p "$dir"
 
-"$sellcast" demo --no-replay --dir "$dir/demo" --port "$port" >"$out/server.log" 2>&1 &
-server=$!
-trap 'kill "$server" 2>/dev/null || true; wait "$server" 2>/dev/null || true; rm -rf "$out"' EXIT
+server=
+stop() { [ -z "$server" ] || { kill "$server" 2>/dev/null || true; wait "$server" 2>/dev/null || true; server=; }; }
+trap 'stop; rm -rf "$out"' EXIT
 
-for _ in $(seq 600); do
-  if curl -sf -o /dev/null "$base/health/ready"; then break; fi
-  kill -0 "$server" 2>/dev/null || { cat "$out/server.log" >&2; echo "bench api: the server ended" >&2; exit 1; }
-  sleep 0.5
-done
-curl -sf -o /dev/null "$base/health/ready" || { tail -n 20 "$out/server.log" >&2; echo "bench api: not ready after five minutes" >&2; exit 1; }
+# wait_for WHAT SECONDS COMMAND...: until COMMAND succeeds, as long as the server lives.
+wait_for() {
+  local what="$1" limit="$2"
+  shift 2
+  for _ in $(seq "$limit"); do
+    if "$@" >/dev/null 2>&1; then return; fi
+    kill -0 "$server" 2>/dev/null || { tail -n 20 "$out/server.log" >&2; echo "bench api: the server ended" >&2; exit 1; }
+    sleep 1
+  done
+  tail -n 20 "$out/server.log" >&2
+  echo "bench api: no $what after $limit s" >&2
+  exit 1
+}
+
+# Training must be over, or it would be measured too.
+if [ ! -f "$dir/trained" ]; then
+  echo "making the demo's shop and its forecasts" >&2
+  "$sellcast" demo --no-replay --dir "$dir/demo" --port "$port" >"$out/server.log" 2>&1 &
+  server=$!
+  wait_for "trained models" 1200 grep -q "trained models have replaced" "$out/server.log"
+  stop
+  touch "$dir/trained"
+fi
+"$sellcast" serve --dir "$dir/demo" --port "$port" >"$out/server.log" 2>&1 &
+server=$!
+wait_for "answer" 60 curl -sf "$base/health/ready"
 
 url="$base/api/v1/predictions/categories?timeFrame=week&limit=20"
 curl -sf "$url" >/dev/null
