@@ -30,7 +30,7 @@ pub(crate) fn extend(shorter: &FrameForecast, frame: TimeFrame, history_days: i6
             (chance.min(1.0) + (f64::from(base.confidence[row]) - chance.min(1.0)) / ratio.sqrt().min(2.0)) as f32
         })
         .collect();
-    let forecast = ForecastPeriod {
+    let mut forecast = ForecastPeriod {
         period,
         stage: Stage::Baselines,
         candidates: [("scaled".to_owned(), amount.clone())].into(),
@@ -41,6 +41,7 @@ pub(crate) fn extend(shorter: &FrameForecast, frame: TimeFrame, history_days: i6
         confidence,
         ..base.clone()
     };
+    forecast.category_confidence = shorter.learned.category_confidences(&forecast);
     let season = if (seasonal - 1.0).abs() > 1e-9 { " and last year's season" } else { "" };
     let fallback = format!(
         "{history_days} days of sales are too few to train a {} forecast, which needs two such periods after eight weeks: this is the {} forecast scaled up by its length{season}, with wider ranges and less certainty",

@@ -57,9 +57,10 @@ pub(crate) struct FrameForecast {
 /// How many scored periods are learnt from, and the least days between them.
 pub(crate) const fn memory(frame: TimeFrame) -> (usize, i64) {
     match frame {
-        TimeFrame::Day => (14, 1),
-        TimeFrame::Week | TimeFrame::Month => (8, 7),
-        _ => (6, 7),
+        TimeFrame::Day => (7, 1),
+        TimeFrame::Week => (8, 7),
+        TimeFrame::Month => (6, 7),
+        _ => (5, 7),
     }
 }
 

@@ -155,6 +155,7 @@ impl Learned {
             low: Vec::new(),
             high: Vec::new(),
             confidence: Vec::new(),
+            category_confidence: Vec::new(),
             amount,
             quantity: candidates.quantity,
             membership: candidates.membership,
@@ -170,6 +171,13 @@ impl Learned {
         (forecast.low, forecast.high) = forecast.amount.iter().map(|amount| self.amounts.around(*amount, factor)).unzip();
         let said = Combined { disagreement: disagreement(&forecast.candidates, self.hedge.weights(), &forecast.amount), amount: forecast.amount.clone(), rank: forecast.rank.clone() };
         forecast.confidence = self.confidence.apply(said.items(forecast));
+        forecast.category_confidence = self.category_confidences(forecast);
+    }
+
+    /// The confidence of each row's category.
+    pub(crate) fn category_confidences(&self, forecast: &ForecastPeriod) -> Vec<f32> {
+        let by_category: HashMap<CategoryId, f32> = self.categories(forecast, 1.0).into_iter().map(|c| (c.category, c.confidence)).collect();
+        forecast.categories.iter().map(|category| by_category.get(category).copied().unwrap_or(0.0)).collect()
     }
 
     /// 80 % interval of a product's amount.

@@ -47,6 +47,8 @@ pub struct ForecastPeriod {
     pub confidence: Vec<f32>,
     /// Rank in its category, from 1.
     pub rank: Vec<u32>,
+    /// Probability that the row's category is in its list of categories; the same for all its products.
+    pub category_confidence: Vec<f32>,
 }
 
 impl ForecastPeriod {
@@ -159,6 +161,7 @@ fn to_batch(generation: GenerationId, period: &ForecastPeriod) -> Result<RecordB
         ("high".into(), floats(&period.high)),
         ("confidence".into(), floats(&period.confidence)),
         ("rank".into(), Arc::new(UInt32Array::from(period.rank.clone()))),
+        ("category_confidence".into(), floats(&period.category_confidence)),
         ("membership".into(), floats(&period.membership)),
         ("activity".into(), floats(&period.activity)),
     ];
@@ -231,5 +234,6 @@ fn from_batch(batch: &RecordBatch, period: Period) -> Result<ForecastPeriod, For
         high: floats("high")?,
         confidence: floats("confidence")?,
         rank: ranks.as_primitive::<UInt32Type>().values().to_vec(),
+        category_confidence: floats("category_confidence")?,
     })
 }

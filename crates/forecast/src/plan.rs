@@ -21,10 +21,10 @@ pub struct FramePlan {
 /// Numbers of origins and the days between them, by frame: enough rows to train on, few enough to train in seconds.
 const fn shape(frame: TimeFrame) -> (usize, usize, i64) {
     match frame {
-        TimeFrame::Day => (21, 14, 1),
-        TimeFrame::Week => (20, 8, 7),
-        TimeFrame::Month => (16, 8, 7),
-        _ => (14, 6, 7),
+        TimeFrame::Day => (14, 7, 1),
+        TimeFrame::Week => (16, 8, 7),
+        TimeFrame::Month => (12, 6, 7),
+        _ => (10, 5, 7),
     }
 }
 

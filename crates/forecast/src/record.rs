@@ -89,6 +89,7 @@ fn frame_record(scored: &[(ForecastPeriod, Target)], names: &Names) -> FrameReco
 
 fn categories(forecast: &ForecastPeriod, target: &Target, names: &Names) -> Vec<ScoredCategory> {
     let sums = CategorySums::of(forecast, &forecast.amount);
+    let confidence: HashMap<CategoryId, f32> = forecast.categories.iter().copied().zip(forecast.category_confidence.iter().copied()).collect();
     let joined = Scored::categories(&sums.categories, target);
     let mut listed: Vec<_> = (0..joined.ids.len())
         .filter_map(|at| {
@@ -101,7 +102,7 @@ fn categories(forecast: &ForecastPeriod, target: &Target, names: &Names) -> Vec<
                 actual_amount: money(joined.actual[at]),
                 forecast_rank: rank,
                 actual_rank: joined.actual_rank[at].min(joined.ids.len() as u32),
-                confidence_score: 0.0,
+                confidence_score: confidence.get(&sums.categories[row]).map_or(0.0, |value| f64::from(*value)),
                 came_true: joined.actual_rank[at] <= TopK::holding(rank).get(),
             })
         })

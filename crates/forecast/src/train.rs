@@ -15,13 +15,13 @@ use crate::hedge::Hedge;
 use crate::learn::Learned;
 use crate::ledger::ForecastPeriod;
 use crate::models::baseline::start;
-use crate::models::boosted::{BoostSettings, Boosted};
+use crate::models::boosted::{BoostSettings, Boosted, TrainingMatrix};
 use crate::models::logistic::{Logistic, membership_inputs};
 use crate::plan::FramePlan;
 use crate::rows::{Rows, TrainingRows};
 
 /// Most rows that a model trains on; beyond it products are sampled.
-const MOST_ROWS: usize = 350_000;
+const MOST_ROWS: usize = 250_000;
 
 /// The trained models of one frame.
 #[derive(Clone, Debug)]
@@ -151,10 +151,7 @@ impl Forecaster<'_> {
         }
         let settings = BoostSettings { rounds: self.settings.rounds, seed: self.settings.seed };
         let fitted = tokio::task::block_in_place(|| -> Result<_, ForecastError> {
-            let t = &training;
-            tracing::debug!(rows = t.len(), seconds = started.elapsed().as_secs_f64(), "features gathered");
-            let amount = Boosted::fit("gbm_amount", &t.names, &t.values, &t.amounts, &t.weights, &t.starts, settings)?;
-            tracing::debug!(seconds = started.elapsed().as_secs_f64(), "amounts fitted");
+            let t = &mut training;
             let price = t.names.iter().position(|name| name == "price_91d");
             let by_unit: Vec<f32> = (0..t.len())
                 .map(|row| {
@@ -162,7 +159,9 @@ impl Forecaster<'_> {
                     t.starts[row] / if price.is_finite() && price > 0.01 { price } else { 2.0 }
                 })
                 .collect();
-            let quantity = Boosted::fit("gbm_quantity", &t.names, &t.values, &t.quantities, &t.weights, &by_unit, settings)?;
+            let matrix = TrainingMatrix::new(&t.names, std::mem::take(&mut t.values), &t.weights)?;
+            let amount = Boosted::fit("gbm_amount", &matrix, &t.amounts, &t.starts, settings)?;
+            let quantity = Boosted::fit("gbm_quantity", &matrix, &t.quantities, &by_unit, settings)?;
             Ok((amount, quantity, Logistic::fit_sample(&member_inputs, member_width, &member_hits)))
         });
         let (amount, quantity, membership) = fitted?;

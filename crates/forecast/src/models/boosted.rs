@@ -15,6 +15,22 @@ pub(crate) struct BoostSettings {
     pub(crate) seed: u64,
 }
 
+/// Features and weights of the training rows. Models of several labels share it, and with it the sorting of every
+/// feature into bins.
+pub(crate) struct TrainingMatrix {
+    names: Vec<String>,
+    matrix: DMatrix,
+}
+
+impl TrainingMatrix {
+    pub(crate) fn new(names: &[String], values: Vec<f32>, weights: &[f32]) -> Result<Self, ForecastError> {
+        let matrix = DMatrix::from_dense_vec(values, weights.len(), names.len())
+            .and_then(|matrix| matrix.with_weights(weights))
+            .map_err(|source| ForecastError::Boosting { step: "train", model: "all".into(), source })?;
+        Ok(Self { names: names.to_vec(), matrix })
+    }
+}
+
 /// A fitted boosted model: `exp` of the trees' sum, times the start.
 #[derive(Clone, Debug)]
 pub(crate) struct Boosted {
@@ -24,23 +40,12 @@ pub(crate) struct Boosted {
 }
 
 impl Boosted {
-    /// Fits `labels` (not negative), one per row.
-    pub(crate) fn fit(
-        name: &str,
-        names: &[String],
-        values: &[f32],
-        labels: &[f32],
-        weights: &[f32],
-        starts: &[f32],
-        settings: BoostSettings,
-    ) -> Result<Self, ForecastError> {
+    /// Fits `labels` (not negative), one per row of `matrix`.
+    pub(crate) fn fit(name: &str, matrix: &TrainingMatrix, labels: &[f32], starts: &[f32], settings: BoostSettings) -> Result<Self, ForecastError> {
         let failed = |source| ForecastError::Boosting { step: "train", model: name.to_owned(), source };
         let margins: Vec<f32> = starts.iter().map(|start| start.max(1e-3).ln()).collect();
-        let matrix = DMatrix::from_dense(values, labels.len(), names.len())
-            .and_then(|matrix| matrix.with_labels(labels))
-            .and_then(|matrix| matrix.with_weights(weights))
-            .and_then(|matrix| matrix.with_base_margin(&margins))
-            .map_err(failed)?;
+        let names = &matrix.names;
+        let matrix = matrix.matrix.clone().with_labels(labels).and_then(|matrix| matrix.with_base_margin(&margins)).map_err(failed)?;
         let tweedie = hessboost::objective::Tweedie::new(1.4).map_err(failed)?;
         let params = TrainingParams::builder()
             .objective(Objective::Tweedie(tweedie))
@@ -58,7 +63,7 @@ impl Boosted {
             .build()
             .map_err(failed)?;
         let model = train(&params, &matrix, settings.rounds).map_err(failed)?;
-        Ok(Self { name: name.to_owned(), names: names.to_vec(), model })
+        Ok(Self { name: name.to_owned(), names: names.clone(), model })
     }
 
     /// Expected amount or quantity of each row.
