@@ -81,9 +81,11 @@ pub async fn create_shop(db: &Path, data: &Path, until: ShopDay, progress: &(dyn
     progress("indexes", 0);
     sqlx::raw_sql(schema::INDEXES).execute(&mut connection).await.context("cannot index the shop")?;
     sqlx::raw_sql(AssertSqlSafe(schema::triggers())).execute(&mut connection).await.context("cannot create the triggers")?;
-    sqlx::raw_sql("commit; analyze; pragma locking_mode = normal; pragma synchronous = full; pragma journal_mode = wal")
-        .execute(&mut connection)
-        .await?;
+    sqlx::raw_sql(
+        "commit; pragma analysis_limit = 1000; analyze; pragma locking_mode = normal; pragma synchronous = full; pragma journal_mode = wal",
+    )
+    .execute(&mut connection)
+    .await?;
     connection.close().await?;
     tokio::fs::rename(&unfinished, db).await.with_context(|| format!("cannot rename the finished shop to `{}`", db.display()))?;
     summary.seconds = started.elapsed().as_secs_f64();

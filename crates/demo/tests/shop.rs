@@ -110,6 +110,18 @@ async fn an_existing_shop_is_never_overwritten() {
     assert_eq!(std::fs::read_to_string(&file).expect("the file"), "mine");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_killed_run_left_behind_is_replaced_by_a_whole_shop() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("shop.db");
+    let unfinished = folder.path().join("shop.db.unfinished");
+    std::fs::write(&unfinished, "half a database").expect("a file");
+    let summary = create_shop(&file, &data(), day("2017-01-02"), &|_, _| {}).await.expect("a shop");
+    assert!(file.is_file() && !unfinished.exists());
+    // Only the Sunday of the first week was sold.
+    assert_eq!(summary.lines, 3_722);
+}
+
 #[tokio::test]
 async fn missing_data_is_told_with_its_mend() {
     let folder = tempfile::tempdir().expect("a folder");
