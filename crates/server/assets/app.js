@@ -14,6 +14,7 @@
     }
   };
   const draw = (live) => {
+    bar.classList.remove("lost");
     bar.classList.toggle("watched", live.watched);
     bar.classList.toggle("still", live.paused || live.finished);
     fill("day", live.day);
@@ -51,7 +52,7 @@
     const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
     const next = fresh.getElementById("main");
     if (!next) { location.assign(address); return; }
-    const focused = main().contains(document.activeElement) ? nameOf(document.activeElement) : null;
+    const focused = document.activeElement?.closest("#main, .frames") ? nameOf(document.activeElement) : null;
     const { scrollX, scrollY } = window;
     main().replaceWith(next);
     document.querySelector("footer").replaceWith(fresh.querySelector("footer"));
@@ -59,7 +60,7 @@
     document.title = fresh.title;
     if (push) history.pushState(null, "", address);
     window.scrollTo(scrollX, scrollY);
-    if (focused) next.querySelector(focused)?.focus({ preventScroll: true });
+    if (focused) (next.querySelector(focused) ?? document.querySelector(`.frames ${focused}`))?.focus({ preventScroll: true });
     prepare();
     return next;
   };
@@ -81,7 +82,11 @@
   const events = new EventSource("/events");
   events.addEventListener("live", (event) => draw(JSON.parse(event.data)));
   events.addEventListener("generation", (event) => { wanted = event.data; renew(); });
-  events.addEventListener("error", () => bar.classList.add("still"));
+  events.addEventListener("error", () => {
+    if (bar.classList.contains("lost")) return;
+    bar.classList.add("still", "lost");
+    fill("activity", `no news since ${new Date().toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" })}`);
+  });
   window.addEventListener("pagehide", () => events.close());
 
   // Filters act at once.

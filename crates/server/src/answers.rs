@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::header::{ACCEPT_ENCODING, AGE, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
@@ -75,25 +75,24 @@ impl Answers {
     }
 }
 
-/// Answers from the cache, or lets the request through and keeps the answer.
-pub(crate) async fn answer_from_cache(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
-    let head = request.method() == Method::HEAD;
-    if !(head || request.method() == Method::GET) || !request.uri().path().starts_with("/api/") {
+/// The ready answer to a request, if there is one: looked up before any other work.
+pub(crate) async fn ready(state: &AppState, method: &Method, uri: &Uri, headers: &HeaderMap) -> Option<Response> {
+    let (answers, _) = cache_for(state, method, uri, headers)?;
+    let kept = answers.get(key(uri)).await.filter(|kept| kept.stamp == stamp(state))?;
+    counter!(CACHE_HITS).increment(1);
+    Some(respond(state, &kept, headers, method == Method::HEAD))
+}
+
+/// Lets a request through and keeps its answer for the next one.
+pub(crate) async fn keep(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
+    let Some((answers, zipped)) = cache_for(&state, request.method(), request.uri(), request.headers()) else {
         return next.run(request).await;
-    }
-    let zipped = accepts_gzip(request.headers());
-    let answers = if zipped { &state.answers().zipped } else { &state.answers().plain };
-    let key = request.uri().path_and_query().map_or("/", |path| path.as_str());
-    let stamp = stamp(&state);
-    if let Some(kept) = answers.get(key).await
-        && kept.stamp == stamp
-    {
-        counter!(CACHE_HITS).increment(1);
-        return respond(&state, &kept, request.headers(), head);
-    }
+    };
     counter!(CACHE_MISSES).increment(1);
-    let key = key.to_owned();
+    let key = key(request.uri()).to_owned();
+    let stamp = stamp(&state);
     let asked = request.headers().clone();
+    let head = request.method() == Method::HEAD;
     *request.method_mut() = Method::GET;
     // One representation per cache, whatever else the client would take.
     request.headers_mut().remove(ACCEPT_ENCODING);
@@ -106,12 +105,11 @@ pub(crate) async fn answer_from_cache(State(state): State<AppState>, mut request
     let Ok(body) = to_bytes(body, MAX_ANSWER_BYTES).await else {
         return ApiError(Problem::new(ProblemKind::Internal, "the answer cannot be put together; ask for fewer items")).into_response();
     };
-    let encoding = parts.headers.get(CONTENT_ENCODING).cloned();
     let kept = Arc::new(Kept {
         stamp,
         etag: etag(answered.generation, &body),
         content_type: parts.headers.get(CONTENT_TYPE).cloned().unwrap_or(HeaderValue::from_static("application/json")),
-        encoding,
+        encoding: parts.headers.get(CONTENT_ENCODING).cloned(),
         stale: answered.stale.and_then(|(reason, made)| Some((HeaderValue::from_str(&reason).ok()?, made))),
         body,
     });
@@ -119,6 +117,20 @@ pub(crate) async fn answer_from_cache(State(state): State<AppState>, mut request
         answers.insert(key, kept.clone()).await;
     }
     respond(&state, &kept, &asked, head)
+}
+
+/// The cache that answers a request, and whether it holds compressed answers; `None` for what is never kept.
+fn cache_for<'a>(state: &'a AppState, method: &Method, uri: &Uri, headers: &HeaderMap) -> Option<(&'a Cache<String, Arc<Kept>>, bool)> {
+    let reads = matches!(*method, Method::GET | Method::HEAD);
+    if !reads || !uri.path().starts_with("/api/") {
+        return None;
+    }
+    let zipped = accepts_gzip(headers);
+    Some((if zipped { &state.answers().zipped } else { &state.answers().plain }, zipped))
+}
+
+fn key(uri: &Uri) -> &str {
+    uri.path_and_query().map_or("/", |path| path.as_str())
 }
 
 fn stamp(state: &AppState) -> Stamp {

@@ -1,7 +1,6 @@
 //! The pages' style, script and icon, built into the binary. Their addresses carry a fingerprint of their
 //! content, so browsers keep them for good and a new binary brings new addresses.
 
-use axum::extract::Path;
 use axum::http::HeaderValue;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
@@ -10,6 +9,7 @@ use std::sync::LazyLock;
 
 use crate::answers::fingerprint;
 use crate::problems::ApiError;
+use crate::query::Segment;
 
 const STYLE: &str = include_str!("../assets/style.css");
 const SCRIPT: &str = include_str!("../assets/app.js");
@@ -31,7 +31,7 @@ pub(crate) static ADDRESSES: LazyLock<Addresses> = LazyLock::new(|| Addresses {
 
 /// `/assets/{name}`.
 #[expect(clippy::unused_async, reason = "a handler is async by contract")]
-pub(crate) async fn serve(Path(name): Path<String>) -> Result<Response, ApiError> {
+pub(crate) async fn serve(Segment(name): Segment) -> Result<Response, ApiError> {
     let path = format!("/assets/{name}");
     let (content_type, content) = match path.as_str() {
         path if path == ADDRESSES.style => ("text/css; charset=utf-8", STYLE),

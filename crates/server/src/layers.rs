@@ -13,9 +13,9 @@ use metrics::{counter, histogram};
 use sellcast_domain::{Problem, ProblemKind};
 
 use crate::metrics::{REQUEST_SECONDS, REQUESTS, TURNED_AWAY};
-use crate::pages;
 use crate::problems::ApiError;
 use crate::state::AppState;
+use crate::{answers, pages};
 
 /// Nothing from elsewhere, nothing inline.
 const POLICY: HeaderValue = HeaderValue::from_static(
@@ -23,12 +23,20 @@ const POLICY: HeaderValue = HeaderValue::from_static(
      base-uri 'none'; frame-ancestors 'none'",
 );
 
-/// Counts and times requests by route.
-pub(crate) async fn measured(request: Request, next: Next) -> Response {
+/// Stands in front of everything: gives ready answers at once, counts and times requests by route, and sets the
+/// headers that browsers need to be strict.
+pub(crate) async fn front(State(state): State<AppState>, request: Request, next: Next) -> Response {
     let began = Instant::now();
     // The pattern, not the path: otherwise every id would be a series of its own.
     let route = request.extensions().get::<MatchedPath>().cloned();
-    let response = next.run(request).await;
+    let mut response = match answers::ready(&state, request.method(), request.uri(), request.headers()).await {
+        Some(ready) => ready,
+        None => next.run(request).await,
+    };
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_SECURITY_POLICY, POLICY);
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
     let route = route.as_ref().map_or("unknown", MatchedPath::as_str).to_owned();
     histogram!(REQUEST_SECONDS, "route" => route.clone()).record(began.elapsed().as_secs_f64());
     counter!(REQUESTS, "route" => route, "status" => response.status().as_str().to_owned()).increment(1);
@@ -55,16 +63,6 @@ pub(crate) fn after_panic(panic: Box<dyn Any + Send>) -> Response {
     let reason = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
     tracing::error!(error = reason.unwrap_or("no text"), "a request panicked");
     ApiError(Problem::new(ProblemKind::Internal, "this request failed unexpectedly; the log of the server says why")).into_response()
-}
-
-/// Sets the headers that browsers need to be strict.
-pub(crate) async fn guarded(request: Request, next: Next) -> Response {
-    let mut response = next.run(request).await;
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_SECURITY_POLICY, POLICY);
-    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
-    response
 }
 
 /// Draws an error as a page when a person asked for one.

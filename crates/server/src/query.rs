@@ -3,11 +3,12 @@
 
 use std::str::FromStr;
 
-use axum::extract::Query;
+use axum::extract::{FromRequestParts, Path, Query};
 use axum::http::Uri;
+use axum::http::request::Parts;
 use sellcast_domain::{FieldError, Problem, ShopDay, TimeFrame};
 
-use crate::problems::{field_error, invalid};
+use crate::problems::{ApiError, field_error, invalid};
 
 const FRAMES: &str = "day, week, month, quarter, half_year, year";
 const DATES: &str = "an ISO date such as 2017-12-04, from 1900-01-01 to 2200-12-31";
@@ -17,6 +18,20 @@ const PAGES: &str = "1 to 1000000";
 const DEFAULT_LIMIT: u32 = 5;
 const MAX_LIMIT: u32 = 100;
 const MAX_PAGE: u32 = 1_000_000;
+
+/// The one variable segment of a path. What is not text is a problem like any other.
+pub(crate) struct Segment(pub(crate) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Segment {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let Ok(Path(segment)) = Path::<String>::from_request_parts(parts, state).await else {
+            return Err(invalid(vec![field_error("path", "is not valid text", "UTF-8, percent-encoded")]).into());
+        };
+        Ok(Self(segment))
+    }
+}
 
 /// The parameters of one request and the faults found in them so far.
 pub(crate) struct Parameters {

@@ -208,7 +208,7 @@ async fn a_product_shows_its_weeks_its_ranks_and_its_reasons() {
             "class=\"fan\"",
             "class=\"band\"",
             ">today</text>",
-            "Why $420 and not",
+            "Why $424 and not",
             "its usual week",
             "Methods agree",
             "sold in 48 weeks",

@@ -207,6 +207,9 @@ async fn unknown_categories_and_paths_are_problems() {
         let body = assert_problem(&answer, 400, "INVALID_PARAMETER", id);
         assert_eq!(body["errors"][0]["field"], "categoryId");
     }
+    for path in [format!("{CATEGORIES}/%ff/products?timeFrame=week"), "/products/%ff".to_owned(), "/assets/%fe".to_owned()] {
+        assert_problem(&app.get(&path).await, 400, "INVALID_PARAMETER", &path);
+    }
     for path in ["/api", "/api/v1/nothing", "/nowhere", "/api/v1/predictions/categories/", "/assets/style.css"] {
         assert_problem(&app.get(path).await, 404, "NOT_FOUND", path);
     }

@@ -9,6 +9,7 @@ mod time_frame;
 
 use async_graphql::{EmptyMutation, EmptySubscription, Request, Response as Answer, Schema, Value};
 use async_graphql_axum::GraphQLResponse;
+use axum::extract::rejection::BytesRejection;
 use axum::extract::{OriginalUri, State};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
@@ -32,14 +33,20 @@ pub(crate) fn schema() -> ForecastSchema {
 }
 
 /// `POST /graphql` with a JSON body.
-pub(crate) async fn post(State(state): State<AppState>, body: Bytes) -> Result<Response, ApiError> {
-    if body.len() > MAX_BODY_BYTES {
+pub(crate) async fn post(State(state): State<AppState>, body: Result<Bytes, BytesRejection>) -> Result<Response, ApiError> {
+    // The framework stops reading at its own, larger limit.
+    let Some(body) = body.ok().filter(|body| body.len() <= MAX_BODY_BYTES) else {
         return Err(Problem::new(ProblemKind::QueryTooComplex, "the body is larger than 64 KiB; ask for less at once").into());
+    };
+    let malformed = |why: &str| {
+        let example = r#"JSON such as {"query": "{ predictions(timeFrame: WEEK) { modelVersion } }"}"#;
+        invalid(vec![field_error("body", format!("is not a GraphQL request: {why}"), example)])
+    };
+    // The parser would take a list for an object with its fields in order.
+    if body.trim_ascii_start().first() != Some(&b'{') {
+        return Err(malformed("not a JSON object").into());
     }
-    let request: Request = serde_json::from_slice(&body).map_err(|error| {
-        let message = format!("is not a GraphQL request: {error}");
-        invalid(vec![field_error("body", message, r#"JSON such as {"query": "{ predictions(timeFrame: WEEK) { modelVersion } }"}"#)])
-    })?;
+    let request: Request = serde_json::from_slice(&body).map_err(|error| malformed(&error.to_string()))?;
     Ok(execute(state, request).await)
 }
 

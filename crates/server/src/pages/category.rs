@@ -1,7 +1,7 @@
 //! A category's page: its forecast, its best products with the reasons, and the filters over them.
 
 use askama::Template;
-use axum::extract::{OriginalUri, Path, State};
+use axum::extract::{OriginalUri, State};
 use axum::response::Response;
 use sellcast_domain::{CategoryHistory, CategoryId, CategoryPrediction, ContinuedProduct, ProductPrediction, TopK};
 
@@ -12,7 +12,7 @@ use super::view::View;
 use super::{drawn, future_weeks};
 use crate::charts::{self, Fan, Svg};
 use crate::problems::{ApiError, field_error, invalid, unknown_category};
-use crate::query::Parameters;
+use crate::query::{Parameters, Segment};
 use crate::state::AppState;
 use crate::wording::{before, frame_word, percent, units};
 
@@ -54,11 +54,7 @@ pub(super) struct Row {
 }
 
 /// `/categories/{id}`
-pub(super) async fn page(
-    State(state): State<AppState>,
-    Path(id): Path<String>,
-    OriginalUri(uri): OriginalUri,
-) -> Result<Response, ApiError> {
+pub(super) async fn page(State(state): State<AppState>, Segment(id): Segment, OriginalUri(uri): OriginalUri) -> Result<Response, ApiError> {
     let known: Vec<&str> = ["frame", "date", "page"].into_iter().chain(NAMES).collect();
     let mut parameters = Parameters::read(&uri, &known);
     let (frame, date, page) = (parameters.frame(), parameters.date(), parameters.page());

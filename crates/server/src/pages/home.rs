@@ -130,7 +130,7 @@ fn facts(view: &View, record: &TrackRecord) -> Facts {
         found: scored.map(|period| Found {
             of: format!("Top 10 found, {} of {}", frame_word(view.time_frame()), day_plain(period.period_start)),
             share: measured_percent(period.published.precision_at_10),
-            yardstick: measured_percent(period.last_period.precision_at_10),
+            yardstick: format!("{}’s list: {}", before(view.time_frame()), measured_percent(period.last_period.precision_at_10)),
         }),
     }
 }

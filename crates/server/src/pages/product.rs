@@ -2,7 +2,7 @@
 //! what it is, and how good the data behind it are.
 
 use askama::Template;
-use axum::extract::{OriginalUri, Path, State};
+use axum::extract::{OriginalUri, State};
 use axum::response::Response;
 use sellcast_domain::{
     CategoryHistory, CategoryId, CategoryPrediction, Continuation, Money, Problem, ProblemKind, ProductId, ProductPrediction, TopK,
@@ -13,7 +13,7 @@ use super::view::View;
 use super::{drawn, filters, future_weeks};
 use crate::charts::{self, Fan, Svg};
 use crate::problems::{ApiError, field_error, invalid};
-use crate::query::Parameters;
+use crate::query::{Parameters, Segment};
 use crate::state::AppState;
 use crate::wording::{before, frame_word, group, measured_percent, percent, units};
 
@@ -65,11 +65,7 @@ struct Quality {
 }
 
 /// `/products/{id}`
-pub(super) async fn page(
-    State(state): State<AppState>,
-    Path(id): Path<String>,
-    OriginalUri(uri): OriginalUri,
-) -> Result<Response, ApiError> {
+pub(super) async fn page(State(state): State<AppState>, Segment(id): Segment, OriginalUri(uri): OriginalUri) -> Result<Response, ApiError> {
     let mut parameters = Parameters::read(&uri, &["frame", "date"]);
     let (frame, date) = (parameters.frame(), parameters.date());
     parameters.finish()?;

@@ -124,13 +124,13 @@ fn facts(record: &FrameRecord) -> Vec<Fact> {
         label: "Top 10 found",
         meaning: "how many of the ten products that sold best in a category were on our list of ten",
         value: measured_percent(found),
-        small: format!("the list before: {}", measured_percent(mean(&|score| score.last_period.precision_at_10))),
+        small: format!("last period’s list: {}", measured_percent(mean(&|score| score.last_period.precision_at_10))),
     }];
     let yardstick: Vec<f64> = record.periods.iter().filter_map(|score| score.last_period.wape).collect();
     if let Some(wape) = overall.and_then(|overall| overall.wape) {
         let small = match yardstick.len() {
             0 => String::new(),
-            count => format!("the list before: {}", measured_percent(yardstick.iter().sum::<f64>() / count as f64)),
+            count => format!("last period’s list: {}", measured_percent(yardstick.iter().sum::<f64>() / count as f64)),
         };
         facts.push(Fact {
             label: "Error (WAPE)",

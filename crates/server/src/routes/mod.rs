@@ -11,7 +11,7 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::HeaderValue;
 use axum::http::header::CONTENT_TYPE;
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use metrics::gauge;
@@ -54,10 +54,9 @@ pub(crate) fn router(state: AppState) -> Router {
         .layer(compressed)
         .layer(from_fn_with_state(state.clone(), layers::bounded))
         .layer(CatchPanicLayer::custom(layers::after_panic))
-        .layer(from_fn_with_state(state.clone(), answers::answer_from_cache))
+        .layer(from_fn_with_state(state.clone(), answers::keep))
         .layer(from_fn_with_state(state.clone(), layers::drawn))
-        .layer(from_fn(layers::guarded))
-        .layer(from_fn(layers::measured))
+        .layer(from_fn_with_state(state.clone(), layers::front))
         .with_state(state)
 }
 

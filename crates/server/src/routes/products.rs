@@ -2,7 +2,7 @@
 //! Pages beyond the first 100 products come from the continuation document without the caller noticing.
 
 use axum::Json;
-use axum::extract::{OriginalUri, Path, State};
+use axum::extract::{OriginalUri, State};
 use axum::response::{IntoResponse, Response};
 use sellcast_domain::{CategoryId, ContinuedProduct, ProductPrediction};
 use serde::Serialize;
@@ -12,7 +12,7 @@ use super::categories::{Factors, ListParameters, Range, RankRange, Source, perio
 use crate::answers::Answered;
 use crate::forecasts::Edition;
 use crate::problems::{ApiError, ProblemBody, field_error, invalid, unknown_category};
-use crate::query::ListQuery;
+use crate::query::{ListQuery, Segment};
 use crate::snapshot::FrameDocument;
 use crate::state::AppState;
 use crate::wording::{round_quantity, round_share};
@@ -93,7 +93,7 @@ struct DriverItem<'a> {
 )]
 pub(super) async fn list(
     State(state): State<AppState>,
-    Path(category): Path<String>,
+    Segment(category): Segment,
     OriginalUri(uri): OriginalUri,
 ) -> Result<Response, ApiError> {
     let query = ListQuery::read(&uri);
