@@ -1,7 +1,7 @@
 //! Does the mapping fit the source? Asked by `sellcast check`, and before a run writes anything. Every fault is found at
 //! once, each with its mend; so are changes in the source since the last run.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 use std::path::Path;
 
@@ -39,13 +39,13 @@ impl Survey {
     /// Opens every source and describes every query; compares with `remembered` shapes of the last run.
     pub(crate) async fn take(mapping: &SourceMapping, base_dir: &Path, remembered: &BTreeMap<String, SourceShape>) -> Self {
         let mut survey = Self::default();
-        let mut unreachable: HashMap<String, ()> = HashMap::new();
+        let mut unreachable: HashSet<&str> = HashSet::new();
         for (entity, query, url) in mapping.mapped() {
             let Some(url) = url else {
                 survey.fault(entity.name(), "it has no source: set `url` for it or for the whole mapping".to_owned());
                 continue;
             };
-            if unreachable.contains_key(url) {
+            if unreachable.contains(url) {
                 continue;
             }
             if !survey.readers.contains_key(url) {
@@ -53,7 +53,7 @@ impl Survey {
                     Ok(reader) => drop(survey.readers.insert(url.to_owned(), reader)),
                     Err(error) => {
                         survey.fault("source", chain(&error));
-                        unreachable.insert(url.to_owned(), ());
+                        unreachable.insert(url);
                         continue;
                     }
                 }

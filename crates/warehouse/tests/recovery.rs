@@ -1,35 +1,37 @@
 //! Runs that die half-way: the next one ends with the same tables as if there had been one run.
 
-use std::process::Command;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use anyhow::Result;
+use sellcast_warehouse::{PseudonymKey, SilentProgress, Warehouse};
 
-use crate::shop::{Shop, exists};
+use crate::shop::{Shop, instant, mapping, settings};
 
-/// Runs the named test of this binary as a process of its own that dies at the fail point.
-fn die_at(point: &str, folder: &std::path::Path) -> Result<()> {
-    let binary = std::env::current_exe()?;
-    let status = Command::new(binary)
-        .args(["--exact", "recovery::victim", "--nocapture"])
+const VICTIM: &str = "SELLCAST_TEST_VICTIM";
+
+/// Runs the calling test's binary once more as a process that ingests into `folder` and dies at the fail point.
+fn die_at(point: &str, folder: &Path, test: &str) -> Result<()> {
+    let status = Command::new(std::env::current_exe()?)
+        .args(["--exact", &format!("recovery::{test}")])
         .env("SELLCAST_FAIL_AT", point)
-        .env("SELLCAST_TEST_VICTIM", folder)
-        .stdout(std::process::Stdio::null())
-        .stderr(std::process::Stdio::null())
+        .env(VICTIM, folder)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
         .status()?;
     anyhow::ensure!(!status.success(), "it should have died at `{point}`");
     Ok(())
 }
 
-/// What the dying process does; does nothing when the tests run it by themselves.
-#[tokio::test]
-async fn victim() -> Result<()> {
-    let Some(folder) = std::env::var_os("SELLCAST_TEST_VICTIM") else { return Ok(()) };
-    let folder = std::path::PathBuf::from(folder);
-    assert!(exists(&folder));
-    let warehouse = sellcast_warehouse::Warehouse::open(&folder.join("warehouse"), crate::shop::settings()).await?;
-    let key = sellcast_warehouse::PseudonymKey::load_or_create(&folder.join("pseudonym.key"))?;
-    let now = crate::shop::instant("2017-12-05T06:00:00Z");
-    warehouse.ingest(&crate::shop::mapping(), &folder, &key, now, &sellcast_warehouse::SilentProgress).await?;
+/// The folder to ingest into, in a process that is there to die.
+fn victims_folder() -> Option<PathBuf> {
+    std::env::var_os(VICTIM).map(PathBuf::from)
+}
+
+async fn ingest_and_die(folder: &Path) -> Result<()> {
+    let warehouse = Warehouse::open(&folder.join("warehouse"), settings()).await?;
+    let key = PseudonymKey::load_or_create(&folder.join("pseudonym.key"))?;
+    warehouse.ingest(&mapping(), folder, &key, instant("2017-12-05T06:00:00Z"), &SilentProgress).await?;
     Ok(())
 }
 
@@ -56,12 +58,15 @@ async fn later(shop: &mut Shop) -> Result<()> {
 
 #[tokio::test]
 async fn a_first_load_killed_anywhere_is_made_good_by_the_next() -> Result<()> {
+    if let Some(folder) = victims_folder() {
+        return ingest_and_die(&folder).await;
+    }
     let straight = first_day().await?;
     straight.ingest("2017-12-06T06:00:00Z").await?;
     let expected = straight.content().await?;
     for point in POINTS {
         let shop = first_day().await?;
-        die_at(point, shop.folder.path())?;
+        die_at(point, shop.folder.path(), "a_first_load_killed_anywhere_is_made_good_by_the_next")?;
         shop.ingest("2017-12-06T06:00:00Z").await?;
         assert_eq!(shop.content().await?, expected, "{point}");
         let known = shop.one("select count(*) from fact_sales where known_at <> occurred_at").await?;
@@ -72,6 +77,9 @@ async fn a_first_load_killed_anywhere_is_made_good_by_the_next() -> Result<()> {
 
 #[tokio::test]
 async fn a_later_run_killed_anywhere_is_made_good_by_the_next() -> Result<()> {
+    if let Some(folder) = victims_folder() {
+        return ingest_and_die(&folder).await;
+    }
     let mut straight = first_day().await?;
     straight.ingest("2017-12-02T06:00:00Z").await?;
     later(&mut straight).await?;
@@ -81,7 +89,7 @@ async fn a_later_run_killed_anywhere_is_made_good_by_the_next() -> Result<()> {
         let mut shop = first_day().await?;
         shop.ingest("2017-12-02T06:00:00Z").await?;
         later(&mut shop).await?;
-        die_at(point, shop.folder.path())?;
+        die_at(point, shop.folder.path(), "a_later_run_killed_anywhere_is_made_good_by_the_next")?;
         let record = shop.ingest("2017-12-06T06:00:00Z").await?;
         assert_eq!(shop.content().await?, expected, "{point}");
         if ["after_facts", "transactions"].contains(&point) {

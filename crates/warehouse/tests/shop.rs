@@ -1,7 +1,5 @@
 //! A small shop in SQLite as its owner would have it, and a warehouse beside it.
 
-use std::path::Path;
-
 use anyhow::{Context, Result};
 use arrow::array::RecordBatch;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
@@ -203,8 +201,4 @@ pub(crate) fn told(error: &dyn std::error::Error) -> String {
         cause = error.source();
     }
     text
-}
-
-pub(crate) fn exists(path: &Path) -> bool {
-    path.exists()
 }

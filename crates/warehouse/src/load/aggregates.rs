@@ -64,36 +64,34 @@ impl Frame {
         }
     }
 
-    /// Columns that name the period: name, type, SQL over `date_id`.
+    /// Columns that name the period: name, type, SQL over its first day, `start_date`.
     const fn period(self) -> &'static [(&'static str, DataType, &'static str)] {
-        const YEAR: (&str, DataType, &str) = ("year", DataType::Int32, "cast(date_part('year', date_id) as int)");
+        const YEAR: (&str, DataType, &str) = ("year", DataType::Int32, "cast(date_part('year', start_date) as int)");
         match self {
-            Self::Daily => &const { [("date_id", DataType::Date32, "date_id")] },
+            Self::Daily => &const { [("date_id", DataType::Date32, "start_date")] },
             Self::Weekly => {
                 &const {
                     [
                         // The Thursday of a week is always in its ISO year.
-                        ("iso_year", DataType::Int32, "cast(date_part('year', date_trunc('week', date_id) + interval '3 days') as int)"),
-                        ("iso_week", DataType::Int32, "cast(date_part('week', date_id) as int)"),
+                        ("iso_year", DataType::Int32, "cast(date_part('year', start_date + interval '3 days') as int)"),
+                        ("iso_week", DataType::Int32, "cast(date_part('week', start_date) as int)"),
                     ]
                 }
             }
-            Self::Monthly => &const { [YEAR, ("month", DataType::Int32, "cast(date_part('month', date_id) as int)")] },
-            Self::Quarterly => &const { [YEAR, ("quarter", DataType::Int32, "cast(date_part('quarter', date_id) as int)")] },
+            Self::Monthly => &const { [YEAR, ("month", DataType::Int32, "cast(date_part('month', start_date) as int)")] },
+            Self::Quarterly => &const { [YEAR, ("quarter", DataType::Int32, "cast(date_part('quarter', start_date) as int)")] },
             Self::Yearly => &const { [YEAR] },
         }
     }
 
-    /// First and last day of the period of a row, in SQL.
+    /// First day of the period of a sale and last day of the period that begins on `start_date`, in SQL.
     const fn bounds(self) -> (&'static str, &'static str) {
         match self {
-            Self::Daily => ("date_id", "date_id"),
-            Self::Weekly => ("date_trunc('week', date_id)", "date_trunc('week', date_id) + interval '6 days'"),
-            Self::Monthly => ("date_trunc('month', date_id)", "date_trunc('month', date_id) + interval '1 month' - interval '1 day'"),
-            Self::Quarterly => {
-                ("date_trunc('quarter', date_id)", "date_trunc('quarter', date_id) + interval '3 months' - interval '1 day'")
-            }
-            Self::Yearly => ("date_trunc('year', date_id)", "date_trunc('year', date_id) + interval '1 year' - interval '1 day'"),
+            Self::Daily => ("date_id", "start_date"),
+            Self::Weekly => ("date_trunc('week', date_id)", "start_date + interval '6 days'"),
+            Self::Monthly => ("date_trunc('month', date_id)", "start_date + interval '1 month' - interval '1 day'"),
+            Self::Quarterly => ("date_trunc('quarter', date_id)", "start_date + interval '3 months' - interval '1 day'"),
+            Self::Yearly => ("date_trunc('year', date_id)", "start_date + interval '1 year' - interval '1 day'"),
         }
     }
 
@@ -118,19 +116,18 @@ impl Frame {
     /// The rows of the table, over the sales that `filter` lets through.
     fn query(self, filter: &str) -> String {
         let keys = self.period().iter().map(|(name, _, sql)| format!("{sql} as {name}")).collect::<Vec<_>>().join(", ");
-        let names = self.period().iter().map(|(name, _, _)| *name).collect::<Vec<_>>().join(", ");
         let (start, end) = self.bounds();
-        let month = if self == Self::Daily { ", month" } else { "" };
+        let month = if self == Self::Daily { ", substr(cast(start_date as varchar), 1, 7) as month" } else { "" };
         format!(
-            "select {names}, category_id, product_id,
-                    cast(sum(quantity) as decimal(18, 3)) as total_quantity, cast(sum(total_price) as decimal(18, 2)) as total_amount,
-                    count(*) as num_transactions, cast(avg(unit_price) as decimal(18, 2)) as avg_unit_price, start_date, end_date{month}
-             from (select {keys}, cast({start} as date) as start_date, cast({end} as date) as end_date,
-                          category_id, product_id, quantity, total_price, unit_price{fact_month}
-                   from fact_sales {filter})
-             group by {names}, start_date, end_date{month}, category_id, product_id
-             order by {names}, category_id, product_id",
-            fact_month = if self == Self::Daily { ", month" } else { "" },
+            "select {keys}, category_id, product_id,
+                    cast(total_quantity as decimal(18, 3)) as total_quantity, cast(total_amount as decimal(18, 2)) as total_amount,
+                    num_transactions, cast(avg_unit_price as decimal(18, 2)) as avg_unit_price,
+                    start_date, cast({end} as date) as end_date{month}
+             from (select cast({start} as date) as start_date, category_id, product_id, sum(quantity) as total_quantity,
+                          sum(total_price) as total_amount, count(*) as num_transactions, avg(unit_price) as avg_unit_price
+                   from fact_sales {filter}
+                   group by cast({start} as date), category_id, product_id)
+             order by start_date, category_id, product_id"
         )
     }
 
