@@ -2,21 +2,23 @@
 //! work. An entry is valid for one snapshot and one shop day; the ETag names generation and representation.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::body::{Body, to_bytes};
-use axum::extract::{Request, State};
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::header::{ACCEPT_ENCODING, AGE, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use metrics::counter;
+use metrics::{Counter, Histogram, counter, histogram};
 use moka::future::Cache;
 use sellcast_domain::{GenerationId, Problem, ProblemKind};
 
 use crate::forecasts::Edition;
-use crate::metrics::{CACHE_HITS, CACHE_MISSES};
+use crate::layers;
+use crate::metrics::{CACHE_HITS, CACHE_MISSES, REQUEST_SECONDS, REQUESTS};
 use crate::problems::ApiError;
 use crate::state::AppState;
 
@@ -48,7 +50,6 @@ struct Stamp {
     days_late: i64,
 }
 
-#[derive(Debug)]
 struct Kept {
     stamp: Stamp,
     etag: HeaderValue,
@@ -56,6 +57,27 @@ struct Kept {
     encoding: Option<HeaderValue>,
     stale: Option<(HeaderValue, DateTime<Utc>)>,
     body: Bytes,
+    meters: Meters,
+}
+
+/// The metrics of an answer given from the cache, found once instead of at every request.
+struct Meters {
+    hits: Counter,
+    seconds: Histogram,
+    given: Counter,
+    unchanged: Counter,
+}
+
+impl Meters {
+    fn of(route: &str) -> Self {
+        let route = route.to_owned();
+        Self {
+            hits: counter!(CACHE_HITS),
+            seconds: histogram!(REQUEST_SECONDS, "route" => route.clone()),
+            given: counter!(REQUESTS, "route" => route.clone(), "status" => "200"),
+            unchanged: counter!(REQUESTS, "route" => route, "status" => "304"),
+        }
+    }
 }
 
 /// Ready answers, plain and compressed.
@@ -75,12 +97,29 @@ impl Answers {
     }
 }
 
-/// The ready answer to a request, if there is one: looked up before any other work.
-pub(crate) async fn ready(state: &AppState, method: &Method, uri: &Uri, headers: &HeaderMap) -> Option<Response> {
+/// Gives a ready answer before any other work, or lets the request through.
+pub(crate) async fn give(State(state): State<AppState>, request: Request, next: Next) -> Response {
+    let began = Instant::now();
+    match ready(&state, request.method(), request.uri(), request.headers(), began).await {
+        Some(ready) => ready,
+        None => next.run(request).await,
+    }
+}
+
+async fn ready(state: &AppState, method: &Method, uri: &Uri, headers: &HeaderMap, began: Instant) -> Option<Response> {
     let (answers, _) = cache_for(state, method, uri, headers)?;
     let kept = answers.get(key(uri)).await.filter(|kept| kept.stamp == stamp(state))?;
-    counter!(CACHE_HITS).increment(1);
-    Some(respond(state, &kept, headers, method == Method::HEAD))
+    let mut response = respond(state, &kept, headers, method == Method::HEAD);
+    layers::guard(&mut response);
+    kept.meters.hits.increment(1);
+    kept.meters.seconds.record(began.elapsed().as_secs_f64());
+    let unchanged = response.status() == StatusCode::NOT_MODIFIED;
+    if unchanged {
+        kept.meters.unchanged.increment(1)
+    } else {
+        kept.meters.given.increment(1)
+    }
+    Some(response)
 }
 
 /// Lets a request through and keeps its answer for the next one.
@@ -90,6 +129,7 @@ pub(crate) async fn keep(State(state): State<AppState>, mut request: Request, ne
     };
     counter!(CACHE_MISSES).increment(1);
     let key = key(request.uri()).to_owned();
+    let meters = Meters::of(request.extensions().get::<MatchedPath>().map_or("unknown", MatchedPath::as_str));
     let stamp = stamp(&state);
     let asked = request.headers().clone();
     let head = request.method() == Method::HEAD;
@@ -112,6 +152,7 @@ pub(crate) async fn keep(State(state): State<AppState>, mut request: Request, ne
         encoding: parts.headers.get(CONTENT_ENCODING).cloned(),
         stale: answered.stale.and_then(|(reason, made)| Some((HeaderValue::from_str(&reason).ok()?, made))),
         body,
+        meters,
     });
     if key.len() <= MAX_KEY_BYTES {
         answers.insert(key, kept.clone()).await;

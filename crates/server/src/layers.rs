@@ -13,9 +13,9 @@ use metrics::{counter, histogram};
 use sellcast_domain::{Problem, ProblemKind};
 
 use crate::metrics::{REQUEST_SECONDS, REQUESTS, TURNED_AWAY};
+use crate::pages;
 use crate::problems::ApiError;
 use crate::state::AppState;
-use crate::{answers, pages};
 
 /// Nothing from elsewhere, nothing inline.
 const POLICY: HeaderValue = HeaderValue::from_static(
@@ -23,24 +23,25 @@ const POLICY: HeaderValue = HeaderValue::from_static(
      base-uri 'none'; frame-ancestors 'none'",
 );
 
-/// Stands in front of everything: gives ready answers at once, counts and times requests by route, and sets the
-/// headers that browsers need to be strict.
-pub(crate) async fn front(State(state): State<AppState>, request: Request, next: Next) -> Response {
+/// Counts and times requests by route, and guards their answers. Ready answers count themselves.
+pub(crate) async fn measured(request: Request, next: Next) -> Response {
     let began = Instant::now();
     // The pattern, not the path: otherwise every id would be a series of its own.
     let route = request.extensions().get::<MatchedPath>().cloned();
-    let mut response = match answers::ready(&state, request.method(), request.uri(), request.headers()).await {
-        Some(ready) => ready,
-        None => next.run(request).await,
-    };
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_SECURITY_POLICY, POLICY);
-    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
+    let mut response = next.run(request).await;
+    guard(&mut response);
     let route = route.as_ref().map_or("unknown", MatchedPath::as_str).to_owned();
     histogram!(REQUEST_SECONDS, "route" => route.clone()).record(began.elapsed().as_secs_f64());
     counter!(REQUESTS, "route" => route, "status" => response.status().as_str().to_owned()).increment(1);
     response
+}
+
+/// Sets the headers that browsers need to be strict.
+pub(crate) fn guard(response: &mut Response) {
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_SECURITY_POLICY, POLICY);
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
 }
 
 /// Turns requests away when too many run, and gives up those that take too long.

@@ -11,7 +11,7 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::HeaderValue;
 use axum::http::header::CONTENT_TYPE;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use metrics::gauge;
@@ -38,7 +38,7 @@ pub(crate) fn router(state: AppState) -> Router {
         .split_for_parts();
     let compressed = CompressionLayer::new()
         .compress_when(SizeAbove::new(COMPRESS_ABOVE_BYTES).and(NotForContentType::SSE).and(NotForContentType::IMAGES));
-    Router::new()
+    let made = Router::new()
         .merge(api)
         .route("/openapi.json", get(openapi::serve(&document)))
         .route("/graphql", get(graphql::get).post(graphql::post))
@@ -56,8 +56,10 @@ pub(crate) fn router(state: AppState) -> Router {
         .layer(CatchPanicLayer::custom(layers::after_panic))
         .layer(from_fn_with_state(state.clone(), answers::keep))
         .layer(from_fn_with_state(state.clone(), layers::drawn))
-        .layer(from_fn_with_state(state.clone(), layers::front))
-        .with_state(state)
+        .layer(from_fn(layers::measured))
+        .with_state(state.clone());
+    // A router of its own is cheap to pass by, a stack of layers is not: ready answers see nothing of it.
+    Router::new().fallback_service(made).layer(from_fn_with_state(state, answers::give))
 }
 
 /// `/metrics` in Prometheus' text format.
