@@ -24,8 +24,6 @@ use crate::settings::WarehouseSettings;
 use crate::sources::{Extract, Reader};
 use crate::staging::{Secrets, Staged, Stager};
 
-/// Sale lines that are held in memory at once.
-const CHUNK_ROWS: usize = 1 << 20;
 /// Staged batches that a reader may be ahead of the loader.
 const BATCHES_AHEAD: usize = 4;
 
@@ -35,6 +33,7 @@ pub(crate) struct Site<'a> {
     pub(crate) settings: &'a WarehouseSettings,
     pub(crate) now: DateTime<Utc>,
     pub(crate) progress: &'a (dyn Progress + Sync),
+    pub(crate) chunk_rows: usize,
 }
 
 impl Site<'_> {
@@ -120,7 +119,7 @@ impl Site<'_> {
                 rows.push(staged);
                 self.progress.rows(done);
                 // Only sale lines grow without bound; the other entities are compared as a whole.
-                if held >= CHUNK_ROWS && entity == Entity::Transactions {
+                if held >= self.chunk_rows && entity == Entity::Transactions {
                     highest = highest.max(cursor.and_then(|cursor| load::highest_cursor(&rows, cursor)));
                     load(run, entity, std::mem::take(&mut rows), cursor).await?;
                     held = 0;

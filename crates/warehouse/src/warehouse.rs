@@ -23,10 +23,14 @@ use crate::settings::WarehouseSettings;
 /// Time travel reaches back at least this far.
 const LEAST_KEPT_DAYS: u32 = 30;
 
+/// Sale lines that are held in memory at once.
+const CHUNK_ROWS: usize = 1 << 20;
+
 /// A folder of Delta tables: one shop's facts, dimensions and aggregates.
 pub struct Warehouse {
     lake: Lake,
     settings: WarehouseSettings,
+    chunk_rows: usize,
 }
 
 impl Warehouse {
@@ -42,7 +46,14 @@ impl Warehouse {
         for frame in Frame::ALL {
             lake.ensure(frame.table(), &frame.schema(), frame.partition_by()).await?;
         }
-        Ok(Self { lake, settings })
+        Ok(Self { lake, settings, chunk_rows: CHUNK_ROWS })
+    }
+
+    /// Holds at most about so many sale lines in memory at once while loading (a million takes some 800 MB at its peak).
+    #[must_use]
+    pub fn holding_at_once(mut self, sale_lines: usize) -> Self {
+        self.chunk_rows = sale_lines;
+        self
     }
 
     /// The shop's settings.
@@ -64,7 +75,7 @@ impl Warehouse {
         now: DateTime<Utc>,
         progress: &(dyn Progress + Sync),
     ) -> Result<RunRecord, IngestError> {
-        let site = Site { lake: &self.lake, settings: &self.settings, now, progress };
+        let site = Site { lake: &self.lake, settings: &self.settings, now, progress, chunk_rows: self.chunk_rows };
         Box::pin(site.ingest(mapping, base_dir, key)).await
     }
 
@@ -78,7 +89,7 @@ impl Warehouse {
         now: DateTime<Utc>,
         progress: &(dyn Progress + Sync),
     ) -> Result<RunRecord, IngestError> {
-        let site = Site { lake: &self.lake, settings: &self.settings, now, progress };
+        let site = Site { lake: &self.lake, settings: &self.settings, now, progress, chunk_rows: self.chunk_rows };
         Box::pin(site.replay()).await
     }
 

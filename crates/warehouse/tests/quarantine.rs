@@ -109,6 +109,29 @@ async fn a_replay_never_undoes_a_newer_version() -> Result<()> {
 }
 
 #[tokio::test]
+async fn rows_that_contradict_each_other_far_apart_do_not_take_turns() -> Result<()> {
+    let mut shop = Shop::open().await?.holding_at_once(1000);
+    crate::speed::year_of_sales(&mut shop, 140_000).await?;
+    // The reader hands over 65,536 rows at a time: these come two chunks after the rows that they contradict and repeat.
+    let again = "union all select 1, 10, 100, 77, 1, 77, 0, '2017-11-29 15:00:00', '2017-11-29 15:00:00'
+                 union all select * from (select l.line_id, l.product_id, o.customer_id, l.quantity, l.unit_price, l.total_price, l.discount,
+                                          o.ordered_at, l.updated_at from order_lines l join orders o using (order_id) where line_id = 2)";
+    shop.mapping.transactions.sql = format!("{} {again}", shop.mapping.transactions.sql);
+    shop.mapping.transactions.cursor = None;
+    for (now, loaded) in [("2017-12-01T06:00:00Z", 140_000), ("2017-12-02T06:00:00Z", 0)] {
+        let record = shop.ingest(now).await?;
+        let counts = &record.entities["transactions"];
+        assert_eq!((counts.read, counts.loaded, counts.quarantined["duplicate_sale_id"]), (140_002, loaded, 1));
+        assert_eq!(counts.unchanged, 140_001 - loaded);
+    }
+    let cents = shop.source_one("select sum(cast(round(total_price * 100) as integer)) from order_lines").await?;
+    assert_eq!(shop.one("select cast(sum(total_price) * 100 as bigint) from fact_sales").await?, cents);
+    assert_eq!(shop.one("select cast(sum(total_amount) * 100 as bigint) from agg_sales_daily").await?, cents);
+    assert_eq!(shop.one("select count(*) from quarantine").await?, "1");
+    Ok(())
+}
+
+#[tokio::test]
 async fn of_contradicting_rows_the_later_counts_and_identical_ones_collapse() -> Result<()> {
     let mut shop = Shop::open().await?;
     shop.sell(1, 10, "2", "1.99", AT).await?;

@@ -63,6 +63,12 @@ impl Shop {
         Ok(Self { folder, source, warehouse, mapping: mapping(), key })
     }
 
+    /// The same shop loaded in small chunks.
+    pub(crate) fn holding_at_once(mut self, sale_lines: usize) -> Self {
+        self.warehouse = self.warehouse.holding_at_once(sale_lines);
+        self
+    }
+
     /// Sells: an order of its own with one line. The line counts as written when it was ordered.
     pub(crate) async fn sell(&mut self, line: i64, product: i64, quantity: &str, price: &str, at: &str) -> Result<()> {
         self.sell_late(line, product, quantity, price, at, at).await

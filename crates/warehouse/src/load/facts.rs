@@ -3,21 +3,22 @@
 
 use std::collections::BTreeSet;
 
-use arrow::array::AsArray;
+use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::Date32Type;
 use chrono::NaiveDate;
 use datafusion::prelude::SessionContext;
 use sellcast_domain::ShopDay;
 
 use super::{Origin, Run, any_differs, collect, count, instant_sql, is_empty, rule, shop_day_sql};
-use crate::entity::Entity;
+use crate::entity::{Entity, ROW_REF};
 use crate::error::{Computing, WarehouseError};
 use crate::fail_point::fail_point;
-use crate::lake::{MatchedUpdate, MergeClauses, materialise};
+use crate::lake::{MatchedUpdate, MergeClauses, in_memory, materialise};
 use crate::layout::{DIM_CATEGORY, DIM_PRODUCT, FACT_SALES};
+use crate::quarantine::{REASON, RULE, rejects_of};
 use crate::staging::Staged;
 
-/// Loads a chunk of sale lines. Facts of earlier chunks are seen, so a key may come again in a later one.
+/// Loads a chunk of sale lines. A key that an earlier chunk of the run brought is not changed by a later one.
 pub(crate) async fn load(run: &mut Run<'_>, rows: Vec<Staged>, cursor: Option<&str>) -> Result<(), WarehouseError> {
     let tables = [DIM_CATEGORY.name, DIM_PRODUCT.name, FACT_SALES.name];
     let context = run.context(Entity::Transactions, rows, cursor, &tables).await?;
@@ -27,14 +28,17 @@ pub(crate) async fn load(run: &mut Run<'_>, rows: Vec<Staged>, cursor: Option<&s
         return Ok(());
     }
     normalise(run, &context).await?;
-    let written = if is_empty(&context, FACT_SALES.name).await? {
+    let (mut written, mut contradicting) = (good, 0);
+    if is_empty(&context, FACT_SALES.name).await? {
         context.register_table("fresh", context.table_provider("normal").await.computing("sales")?).computing("sales")?;
-        good
     } else {
-        compare(run, &context).await?
-    };
+        written = compare(run, &context).await?;
+        contradicting = set_aside_contradictions(run, &context).await?;
+        written -= contradicting;
+    }
+    run.earlier_sales.extend(collect(&context, "select sale_id from normal").await?);
     run.counts(Entity::Transactions).loaded += written;
-    run.counts(Entity::Transactions).unchanged += good - written;
+    run.counts(Entity::Transactions).unchanged += good - written - contradicting;
     if written == 0 {
         return Ok(());
     }
@@ -99,6 +103,28 @@ async fn compare(run: &Run<'_>, context: &SessionContext) -> Result<u64, Warehou
     let fresh =
         format!("select n.*, f.date_id as stored_date_id from normal n left join fact_sales f on n.sale_id = f.sale_id where {wanted}");
     materialise(context, "fresh", &fresh).await
+}
+
+/// Takes rows out of `fresh` whose key an earlier chunk of this run brought with other content. Without this the two would
+/// overwrite each other at every run.
+async fn set_aside_contradictions(run: &mut Run<'_>, context: &SessionContext) -> Result<u64, WarehouseError> {
+    let Some(schema) = run.earlier_sales.first().map(RecordBatch::schema) else { return Ok(0) };
+    context.register_table("earlier", in_memory(context, schema, run.earlier_sales.clone())?).computing("sales")?;
+    let entity = Entity::Transactions;
+    let columns = entity.columns().iter().map(|column| format!("g.{}", column.name)).collect::<Vec<_>>().join(", ");
+    let contradicting = format!(
+        "select {columns}, g.{ROW_REF}, '{}' as {RULE}, 'another row of the same key was read before it' as {REASON}
+         from good g left semi join fresh f on g.sale_id = f.sale_id left semi join earlier e on g.sale_id = e.sale_id",
+        entity.duplicate_rule()
+    );
+    let rejects = rejects_of(entity, &collect(context, &contradicting).await?)?;
+    let count = rejects.len() as u64;
+    if count > 0 {
+        run.reject(rejects);
+        run.store_rejects().await?;
+        materialise(context, "fresh", "select f.* from fresh f left anti join earlier e on f.sale_id = e.sale_id").await?;
+    }
+    Ok(count)
 }
 
 async fn touched_days(context: &SessionContext) -> Result<BTreeSet<NaiveDate>, WarehouseError> {

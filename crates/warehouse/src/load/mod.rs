@@ -58,6 +58,8 @@ pub(crate) struct Run<'a> {
     /// Rows that went to quarantine, by number.
     pub(crate) failed: BTreeSet<(Entity, i64)>,
     pending: Vec<Reject>,
+    /// Keys of the sale lines that earlier chunks of this run brought.
+    earlier_sales: Vec<RecordBatch>,
 }
 
 impl<'a> Run<'a> {
@@ -80,6 +82,7 @@ impl<'a> Run<'a> {
             touched: BTreeSet::new(),
             failed: BTreeSet::new(),
             pending: Vec::new(),
+            earlier_sales: Vec::new(),
         }
     }
 
