@@ -29,9 +29,9 @@ pub(crate) fn day_plain(day: ShopDay) -> String {
     day.date().format("%-d %B").to_string()
 }
 
-/// `4 Dec`, with the year when it is not that of `near`.
+/// `4 Dec`, with the year when it is not that of `near`; never broken over two lines.
 pub(crate) fn day_short(day: ShopDay, near: ShopDay) -> String {
-    let pattern = if day.date().year() == near.date().year() { "%-d %b" } else { "%-d %b %Y" };
+    let pattern = if day.date().year() == near.date().year() { "%-d\u{a0}%b" } else { "%-d\u{a0}%b\u{a0}%Y" };
     day.date().format(pattern).to_string()
 }
 

@@ -205,7 +205,8 @@ async fn a_product_shows_its_weeks_its_ranks_and_its_reasons() {
         &[
             "rank 1 in Soft drinks (last week",
             "Where it may rank",
-            "class=\"fan\"",
+            "class=\"fan broad\"",
+            "class=\"fan narrow\"",
             "class=\"band\"",
             ">today</text>",
             "Why $424 and not",
@@ -233,7 +234,7 @@ async fn the_track_record_says_what_came() {
             "Top 10 found",
             "54 %",
             "80.6 %",
-            "27 Nov – 3 Dec",
+            "27\u{a0}Nov – 3\u{a0}Dec",
             "Largest misses",
             "said $412, came $198",
             "afterwards",

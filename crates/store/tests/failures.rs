@@ -72,6 +72,7 @@ fn a_killed_publication_leaves_one_generation_or_the_other() {
     if let Some(path) = store_of_the_parent() {
         return publish_without_end(&path);
     }
+    let mut found = 0;
     for round in 0..6_u64 {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("predictions.redb");
@@ -86,6 +87,7 @@ fn a_killed_publication_leaves_one_generation_or_the_other() {
         publishing.wait().expect("it ended");
         let store = PredictionStore::open(&path).expect("the file is sound after a kill");
         let Some(current) = store.current().expect("readable") else { continue };
+        found += 1;
         let number = current.generation_id.uuid().as_u128();
         let expected = generation(number, "2017-12-04", 300);
         for document in &expected.predictions {
@@ -96,6 +98,7 @@ fn a_killed_publication_leaves_one_generation_or_the_other() {
         }
         store.publish(&generation(number + 1, "2017-12-04", 300)).expect("it can go on");
     }
+    assert!(found > 0, "every child was killed before its first publication: nothing was tested");
 }
 
 /// Runs until it is killed.

@@ -6,14 +6,20 @@ use sellcast_domain::ShopDay;
 use super::{Svg, escaped, path};
 use crate::wording::day_plain;
 
-const WIDTH: f64 = 860.0;
-const HEIGHT: f64 = 268.0;
 const LEFT: f64 = 52.0;
-const RIGHT: f64 = 850.0;
 const TOP: f64 = 12.0;
-const BOTTOM: f64 = 240.0;
-/// Weeks of history shown.
-const WEEKS: usize = 52;
+
+/// A drawing for one width of screens; the style shows the one that fits.
+struct Sheet {
+    class: &'static str,
+    right: f64,
+    bottom: f64,
+    /// Weeks of history shown.
+    weeks: usize,
+}
+
+const BROAD: Sheet = Sheet { class: "broad", right: 850.0, bottom: 240.0, weeks: 52 };
+const NARROW: Sheet = Sheet { class: "narrow", right: 372.0, bottom: 190.0, weeks: 26 };
 
 /// A stretch of weeks with the same expectation a week.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -40,9 +46,16 @@ pub(crate) struct Fan<'a> {
 }
 
 impl Fan<'_> {
-    /// Draws it.
+    /// Draws it, once for broad and once for narrow screens.
     pub(crate) fn draw(&self) -> Svg {
-        let from = self.sold.len().min(self.week_starts.len()).saturating_sub(WEEKS);
+        let Svg(broad) = self.draw_on(&BROAD);
+        let Svg(narrow) = self.draw_on(&NARROW);
+        Svg(broad + &narrow)
+    }
+
+    fn draw_on(&self, sheet: &Sheet) -> Svg {
+        let (right, bottom) = (sheet.right, sheet.bottom);
+        let from = self.sold.len().min(self.week_starts.len()).saturating_sub(sheet.weeks);
         let (sold, starts) = (&self.sold[from..], &self.week_starts[from..]);
         if sold.len() < 2 {
             return Svg::default();
@@ -51,9 +64,9 @@ impl Fan<'_> {
         let most = sold.iter().copied().chain(self.ahead.iter().map(|stretch| stretch.high)).fold(1.0, f64::max);
         let (step, top) = ticks(most);
         // A week stands at its middle; today is the end of the last one.
-        let scale = (RIGHT - LEFT) / (sold.len() as f64 + weeks_ahead);
+        let scale = (right - LEFT) / (sold.len() as f64 + weeks_ahead);
         let x = |weeks: f64| LEFT + weeks * scale;
-        let y = |amount: f64| BOTTOM - amount.max(0.0) / top * (BOTTOM - TOP);
+        let y = |amount: f64| bottom - amount.max(0.0) / top * (bottom - TOP);
         let today = sold.len() as f64;
         let history: Vec<(f64, f64)> = sold.iter().enumerate().map(|(week, amount)| (x(week as f64 + 0.5), y(*amount))).collect();
         let mut expected = vec![history[history.len() - 1]];
@@ -75,14 +88,14 @@ impl Fan<'_> {
         for line in 0..=((top / step).round() as usize) {
             let amount = line as f64 * step;
             drawn.push_str(&format!(
-                "<path class=\"grid\" d=\"M{LEFT},{0:.1}H{RIGHT}\"/><text class=\"ax\" x=\"{1}\" y=\"{2:.1}\" text-anchor=\"end\">{3}</text>",
+                "<path class=\"grid\" d=\"M{LEFT},{0:.1}H{right}\"/><text class=\"ax\" x=\"{1}\" y=\"{2:.1}\" text-anchor=\"end\">{3}</text>",
                 y(amount),
                 LEFT - 7.0,
                 y(amount) + 4.0,
                 escaped(&(self.show)(amount)),
             ));
         }
-        drawn.push_str(&months(starts, &x));
+        drawn.push_str(&months(starts, &x, bottom + 18.0));
         if !self.ahead.is_empty() {
             let band = path(upper.iter().copied().chain(lower.iter().rev().copied()));
             drawn.push_str(&format!("<path class=\"band\" d=\"{band}Z\"/><path class=\"fcl\" d=\"{}\"/>", path(expected)));
@@ -90,12 +103,15 @@ impl Fan<'_> {
         drawn.push_str(&format!("<path class=\"hist\" d=\"{}\"/>", path(history)));
         let now = x(today);
         drawn.push_str(&format!(
-            "<path class=\"now\" d=\"M{now:.1},{TOP}V{BOTTOM}\"/><text class=\"today\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">today</text>",
+            "<path class=\"now\" d=\"M{now:.1},{TOP}V{bottom}\"/><text class=\"today\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">today</text>",
             now - 6.0,
             TOP + 10.0
         ));
         Svg(format!(
-            "<svg class=\"fan\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{}\">{drawn}</svg>",
+            "<svg class=\"fan {}\" viewBox=\"0 0 {} {}\" role=\"img\" aria-label=\"{}\">{drawn}</svg>",
+            sheet.class,
+            right + 10.0,
+            bottom + 28.0,
             escaped(&self.words(sold, starts))
         ))
     }
@@ -117,7 +133,7 @@ impl Fan<'_> {
 }
 
 /// Month names under the weeks in which they begin, as many as there is room for.
-fn months(starts: &[ShopDay], x: &dyn Fn(f64) -> f64) -> String {
+fn months(starts: &[ShopDay], x: &dyn Fn(f64) -> f64, y: f64) -> String {
     let mut drawn = String::new();
     let mut last_place = f64::NEG_INFINITY;
     for (week, start) in starts.iter().enumerate() {
@@ -128,7 +144,7 @@ fn months(starts: &[ShopDay], x: &dyn Fn(f64) -> f64) -> String {
         {
             last_place = place;
             let name = day.date().format("%b").to_string();
-            drawn.push_str(&format!("<text class=\"ax\" x=\"{place:.1}\" y=\"{:.1}\">{name}</text>", BOTTOM + 18.0));
+            drawn.push_str(&format!("<text class=\"ax\" x=\"{place:.1}\" y=\"{y:.1}\">{name}</text>"));
         }
     }
     drawn
