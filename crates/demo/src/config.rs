@@ -41,6 +41,7 @@ sql = """
 select product_id, name, category_id, description, brand, current_price, created_at, updated_at
 from products
 """
+cursor = "updated_at"
 
 [source.customers]
 sql = """
@@ -58,9 +59,10 @@ cursor = "updated_at"
 
 [source.promotions]
 sql = """
-select product_id, starts_on, ends_on, kind, strength, announced_at
+select product_id, starts_on, ends_on, kind, strength, announced_at, updated_at
 from promotions
 """
+cursor = "updated_at"
 "#
     )
 }

@@ -52,7 +52,7 @@ impl Currency {
         let sign = self.sign();
         let minus = if amount.cents() < 0 { "−" } else { "" };
         let cents = amount.cents().unsigned_abs();
-        if cents < 10_000 && cents % 100 != 0 {
+        if cents < 10_000 && !cents.is_multiple_of(100) {
             return format!("{minus}{sign}{}.{:02}", cents / 100, cents % 100);
         }
         let digits = ((cents + 50) / 100).to_string();

@@ -72,7 +72,11 @@ impl From<NaiveDate> for ShopDay {
 impl Add<i64> for ShopDay {
     type Output = Self;
     fn add(self, days: i64) -> Self {
-        let moved = if days >= 0 { self.0.checked_add_days(Days::new(days.unsigned_abs())) } else { self.0.checked_sub_days(Days::new(days.unsigned_abs())) };
+        let moved = if days >= 0 {
+            self.0.checked_add_days(Days::new(days.unsigned_abs()))
+        } else {
+            self.0.checked_sub_days(Days::new(days.unsigned_abs()))
+        };
         Self(moved.unwrap_or(if days >= 0 { NaiveDate::MAX } else { NaiveDate::MIN }))
     }
 }

@@ -20,8 +20,8 @@ pub use live::{LiveStatus, ReplayStatus};
 pub use money::{InvalidMoney, Money};
 pub use period::{InvalidTimeFrame, Period, TimeFrame};
 pub use prediction::{
-    CategoryHistory, CategoryPrediction, Continuation, ContinuedProduct, Driver, Generation, Interval,
-    ModelVersion, PredictionDocument, ProductHistory, ProductPrediction, RankInterval, Stage,
+    CategoryHistory, CategoryPrediction, Continuation, ContinuedProduct, Driver, Generation, Interval, ModelVersion, PredictionDocument,
+    ProductHistory, ProductPrediction, RankInterval, Stage,
 };
 pub use problem::{FieldError, Problem, ProblemKind};
 pub use record::{FrameRecord, Metrics, Miss, Origin, PeriodScore, ReliabilityBin, ScoredCategory, TrackRecord};

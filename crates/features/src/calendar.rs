@@ -39,7 +39,10 @@ impl Calendar {
     pub async fn load(warehouse: &Warehouse) -> Result<Self, FeatureError> {
         let session = warehouse.session().await?;
         let what = "holidays";
-        let frame = session.sql("select date_id, cast(holiday_name as varchar) as name from dim_date where is_holiday").await.while_computing(what)?;
+        let frame = session
+            .sql("select date_id, cast(holiday_name as varchar) as name from dim_date where is_holiday")
+            .await
+            .while_computing(what)?;
         let mut holidays = BTreeMap::new();
         for batch in frame.collect().await.while_computing(what)? {
             let days = batch["date_id"].as_primitive::<Date32Type>();

@@ -104,9 +104,8 @@ fn sql(definitions: &Definitions, as_of: ShopDay, history_days: i64) -> String {
         let columns: Vec<_> = definitions.of_kind(kind).map(|d| format!("cast({} as double) as {}", d.sql, d.name)).collect();
         columns.join(",\n             ")
     };
-    let names = |kind: DefinitionKind, prefix: &str| {
-        definitions.of_kind(kind).map(|d| format!(", {prefix}{0} as {0}", d.name)).collect::<String>()
-    };
+    let names =
+        |kind: DefinitionKind, prefix: &str| definitions.of_kind(kind).map(|d| format!(", {prefix}{0} as {0}", d.name)).collect::<String>();
     let or_default = |kind: DefinitionKind| {
         // A product without promotions has none planned and none past.
         let value = |name: &str| if name == "days_since_promotion" { "999.0" } else { "0.0" };

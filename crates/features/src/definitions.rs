@@ -167,19 +167,19 @@ fn derived(add: &mut Add<'_>) {
     add(kind(), "sales of the last months", "mean_13w", "amount_91d / least(13.0, {history_weeks})".into());
     add(kind(), "sales of the last months", "mean_26w", "amount_182d / least(26.0, {history_weeks})".into());
     add(kind(), "sales of the last months", "mean_52w", "amount_364d / least(52.0, {history_weeks})".into());
-    add(
-        kind(),
-        "how steadily it sells",
-        "deviation_8w",
-        format!("sqrt(greatest(0.0, ({squares}) / 8 - power(({}) / 8, 2)))", weeks(1, 8)),
-    );
+    add(kind(), "how steadily it sells", "deviation_8w", format!("sqrt(greatest(0.0, ({squares}) / 8 - power(({}) / 8, 2)))", weeks(1, 8)));
     add(kind(), "how steadily it sells", "best_week_8w", format!("greatest({})", weeks(1, 8).replace(" + ", ", ")));
     add(kind(), "trend", "velocity", format!("(({}) - ({})) / 4", weeks(1, 4), weeks(5, 8)));
     add(kind(), "trend", "acceleration", "(week_1 + week_2) - 2 * (week_3 + week_4) + (week_5 + week_6)".into());
     add(kind(), "trend", "trend_ratio", format!("(({}) / 4 + 1) / (amount_91d / 13 + 1)", weeks(1, 4)));
     add(kind(), "price", "price_28d", ratio(&weeks(1, 4), "quantity_28d"));
     add(kind(), "price", "price_91d", ratio("amount_91d", "quantity_91d"));
-    add(kind(), "price", "price_change", ratio(&format!("({}) / nullif(quantity_28d, 0.0)", weeks(1, 4)), "amount_91d / nullif(quantity_91d, 0.0)"));
+    add(
+        kind(),
+        "price",
+        "price_change",
+        ratio(&format!("({}) / nullif(quantity_28d, 0.0)", weeks(1, 4)), "amount_91d / nullif(quantity_91d, 0.0)"),
+    );
     add(
         kind(),
         "price",
@@ -190,8 +190,18 @@ fn derived(add: &mut Add<'_>) {
         ),
     );
     add(kind(), "how often it sells", "amount_per_sale", ratio("amount_91d", "transactions_91d"));
-    add(kind(), "past promotions", "display_response", ratio("display_amount_182d / nullif(display_days_182d, 0)", "amount_182d / nullif(selling_days_182d, 0)"));
-    add(kind(), "past promotions", "mailer_response", ratio("mailer_amount_182d / nullif(mailer_days_182d, 0)", "amount_182d / nullif(selling_days_182d, 0)"));
+    add(
+        kind(),
+        "past promotions",
+        "display_response",
+        ratio("display_amount_182d / nullif(display_days_182d, 0)", "amount_182d / nullif(selling_days_182d, 0)"),
+    );
+    add(
+        kind(),
+        "past promotions",
+        "mailer_response",
+        ratio("mailer_amount_182d / nullif(mailer_days_182d, 0)", "amount_182d / nullif(selling_days_182d, 0)"),
+    );
     add(kind(), "past promotions", "plain_week", "plain_amount_91d / least(13.0, {history_weeks})".into());
     add(kind(), category, "category_week_1", "sum(week_1) over (partition by category_id)".into());
     add(kind(), category, "category_mean_4w", format!("sum({}) over (partition by category_id) / 4", weeks(1, 4)));
@@ -200,23 +210,46 @@ fn derived(add: &mut Add<'_>) {
         kind(),
         category,
         "category_trend",
-        format!("(sum({}) over (partition by category_id) / 4 + 1) / (sum(amount_91d) over (partition by category_id) / 13 + 1)", weeks(1, 4)),
+        format!(
+            "(sum({}) over (partition by category_id) / 4 + 1) / (sum(amount_91d) over (partition by category_id) / 13 + 1)",
+            weeks(1, 4)
+        ),
     );
     add(kind(), category, "category_products", "count(*) over (partition by category_id)".into());
     add(kind(), "its place in the category", "share_13w", ratio("amount_91d", "sum(amount_91d) over (partition by category_id)"));
-    add(kind(), "its place in the category", "share_4w", ratio(&weeks(1, 4), &format!("sum({}) over (partition by category_id)", weeks(1, 4))));
+    add(
+        kind(),
+        "its place in the category",
+        "share_4w",
+        ratio(&weeks(1, 4), &format!("sum({}) over (partition by category_id)", weeks(1, 4))),
+    );
     add(
         kind(),
         "its place in the category",
         "rank_13w",
         "row_number() over (partition by category_id order by amount_91d desc, product_id)".into(),
     );
-    add(kind(), "its place in the category", "rank_1w", "row_number() over (partition by category_id order by week_1 desc, amount_91d desc, product_id)".into());
+    add(
+        kind(),
+        "its place in the category",
+        "rank_1w",
+        "row_number() over (partition by category_id order by week_1 desc, amount_91d desc, product_id)".into(),
+    );
     add(kind(), "rivals' promotions", "category_display_next_week", "sum(display_next_week) over (partition by category_id)".into());
     add(kind(), "rivals' promotions", "category_mailer_next_week", "sum(mailer_next_week) over (partition by category_id)".into());
     add(kind(), "brand", "brand_mean_13w", "avg(amount_91d) over (partition by brand)".into());
-    add(kind(), "brand", "brand_in_category_share", ratio("sum(amount_91d) over (partition by category_id, brand)", "sum(amount_91d) over (partition by category_id)"));
-    add(kind(), "the whole shop's sales", "shop_trend", format!("(sum({}) over () / 4) / nullif(sum(amount_91d) over () / 13, 0.0)", weeks(1, 4)));
+    add(
+        kind(),
+        "brand",
+        "brand_in_category_share",
+        ratio("sum(amount_91d) over (partition by category_id, brand)", "sum(amount_91d) over (partition by category_id)"),
+    );
+    add(
+        kind(),
+        "the whole shop's sales",
+        "shop_trend",
+        format!("(sum({}) over () / 4) / nullif(sum(amount_91d) over () / 13, 0.0)", weeks(1, 4)),
+    );
 }
 
 #[cfg(test)]

@@ -45,7 +45,8 @@ impl Panel {
             from fact_promotions"#
                 .replace("ZONE", zone)
         } else {
-            "select cast(0 as bigint) as product_id, '' as kind, 0.0 as strength, 0 as starts, 0 as ends, 0 as visible_from where false".to_owned()
+            "select cast(0 as bigint) as product_id, '' as kind, 0.0 as strength, 0 as starts, 0 as ends, 0 as visible_from where false"
+                .to_owned()
         };
         materialise(&session, &context, "promotions", &promotions).await?;
         let products = r"

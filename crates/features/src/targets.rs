@@ -56,7 +56,8 @@ impl Target {
             let number = |name: &str| batch[name].as_primitive::<Float64Type>();
             let (products, categories, amounts, quantities) = (id("product_id"), id("category_id"), number("amount"), number("quantity"));
             for row in 0..batch.num_rows() {
-                let target = TargetRow { category: categories.value(row).into(), amount: amounts.value(row), quantity: quantities.value(row) };
+                let target =
+                    TargetRow { category: categories.value(row).into(), amount: amounts.value(row), quantity: quantities.value(row) };
                 rows.insert(ProductId::from(products.value(row)), target);
             }
         }

@@ -60,7 +60,9 @@ impl Backtest {
             (0..count).map(|i| newest - i * step).filter(|origin| FramePlan::new(frame, first_day, *origin).is_some()).collect();
         origins.reverse();
         if origins.is_empty() {
-            let reason = format!("the sales from {first_day} to {last_day} hold no origin with two earlier periods to train on and one later to be scored on");
+            let reason = format!(
+                "the sales from {first_day} to {last_day} hold no origin with two earlier periods to train on and one later to be scored on"
+            );
             return Err(ForecastError::Backtest { frame, reason });
         }
         Ok(Self { frame, origins, categories: 100 })
@@ -72,7 +74,12 @@ impl Forecaster<'_> {
     ///
     /// # Errors
     /// When an origin's history cannot train the frame, or anything below fails.
-    pub async fn backtest(&self, backtest: &Backtest, now: DateTime<Utc>, progress: &(dyn Fn(&str) + Sync)) -> Result<BacktestReport, ForecastError> {
+    pub async fn backtest(
+        &self,
+        backtest: &Backtest,
+        now: DateTime<Utc>,
+        progress: &(dyn Fn(&str) + Sync),
+    ) -> Result<BacktestReport, ForecastError> {
         let started = std::time::Instant::now();
         let frame = backtest.frame;
         let first = *backtest.origins.first().ok_or_else(|| ForecastError::Backtest { frame, reason: "no origin is given".into() })?;
@@ -117,14 +124,23 @@ impl Forecaster<'_> {
     }
 
     /// Of the forecasts made so far, those that production would learn from at `origin`.
-    async fn newest_scored(&self, frame: TimeFrame, made: &[ForecastPeriod], origin: ShopDay) -> Result<Vec<(ForecastPeriod, Target)>, ForecastError> {
+    async fn newest_scored(
+        &self,
+        frame: TimeFrame,
+        made: &[ForecastPeriod],
+        origin: ShopDay,
+    ) -> Result<Vec<(ForecastPeriod, Target)>, ForecastError> {
         let (most, _) = memory(frame);
         let ended: Vec<_> = made.iter().filter(|forecast| forecast.period.last_day() < origin).collect();
         let newest = ended[ended.len().saturating_sub(most)..].iter().map(|forecast| (*forecast).clone()).collect();
         self.with_truth(newest, origin).await
     }
 
-    async fn report(&self, backtest: &Backtest, made: &[ForecastPeriod]) -> Result<(BTreeMap<String, Metrics>, BTreeMap<String, Metrics>), ForecastError> {
+    async fn report(
+        &self,
+        backtest: &Backtest,
+        made: &[ForecastPeriod],
+    ) -> Result<(BTreeMap<String, Metrics>, BTreeMap<String, Metrics>), ForecastError> {
         let first = backtest.origins[0];
         let before = Period::starting(TimeFrame::Year, first - 365);
         let sales = Target::load(&self.panel, before, Some(first)).await?;
@@ -147,10 +163,15 @@ impl Forecaster<'_> {
                     add(name, Said { amount: values, is_amount: true, published: None });
                 }
             }
-            for (name, values) in forecast.candidates.iter().map(|(name, values)| (name.as_str(), values)).chain([("published", &forecast.amount)]) {
+            for (name, values) in
+                forecast.candidates.iter().map(|(name, values)| (name.as_str(), values)).chain([("published", &forecast.amount)])
+            {
                 let sums = CategorySums::of(forecast, values);
                 let joined = Scored::categories(&sums.categories, &target);
-                categories.entry(name.to_owned()).or_default().add(&joined, Said { amount: &sums.amounts, is_amount: true, published: None });
+                categories
+                    .entry(name.to_owned())
+                    .or_default()
+                    .add(&joined, Said { amount: &sums.amounts, is_amount: true, published: None });
             }
         }
         let metrics = |tallies: BTreeMap<String, Tally>| tallies.into_iter().map(|(name, tally)| (name, tally.metrics())).collect();

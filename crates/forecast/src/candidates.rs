@@ -24,7 +24,8 @@ impl Candidates {
             baselines(rows).into_iter().map(|(name, values)| (name.to_owned(), values.iter().map(|v| *v as f32).collect())).collect();
         let price = prices(rows);
         // Units by the half-and-half mean over the product's mean price, until a model knows better.
-        let mut quantity: Vec<f32> = amounts["half_4w_half_26w"].iter().zip(&price).map(|(amount, price)| amount / price.max(0.01)).collect();
+        let mut quantity: Vec<f32> =
+            amounts["half_4w_half_26w"].iter().zip(&price).map(|(amount, price)| amount / price.max(0.01)).collect();
         let mut membership = vec![f32::NAN; rows.len()];
         if let Some(models) = models {
             let starts = start(rows);

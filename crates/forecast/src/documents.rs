@@ -17,6 +17,7 @@ use crate::error::ForecastError;
 use crate::explain::drivers;
 use crate::forecaster::{Forecaster, FrameForecast};
 use crate::ledger::{ForecastPeriod, Ledger};
+use crate::record::record;
 use crate::rows::Rows;
 use crate::train::FrameModels;
 
@@ -26,6 +27,9 @@ const FIRST: u32 = 100;
 const EXPLAINED: u32 = 20;
 /// Weeks of history in charts.
 const WEEKS: i64 = 52;
+
+/// Weekly amounts of products.
+type ByProduct = BTreeMap<ProductId, Vec<f64>>;
 
 /// Names and the like, as of the newest ingest.
 #[derive(Clone, Debug, Default)]
@@ -77,10 +81,9 @@ impl Catalogue {
         let mut names: HashMap<CategoryId, String> = HashMap::new();
         for batch in session.sql(sql).await?.collect().await? {
             let (ids, parent) = (batch["category_id"].as_primitive::<Int64Type>(), batch["parent_category_id"].as_primitive::<Int64Type>());
-            let text = text(&batch["name"])?;
-            for row in 0..batch.num_rows() {
+            for (row, name) in text(&batch["name"])?.into_iter().enumerate() {
                 let id = CategoryId::from(ids.value(row));
-                names.insert(id, text[row].clone().unwrap_or_default());
+                names.insert(id, name.unwrap_or_default());
                 if parent.is_valid(row) {
                     parents.insert(id, parent.value(row).into());
                 }
@@ -104,7 +107,8 @@ impl Catalogue {
             let (names, brands) = (text(&batch["name"])?, text(&batch["brand"])?);
             for row in 0..batch.num_rows() {
                 let price = prices.is_valid(row).then(|| prices.value(row)).and_then(|p| Money::try_from(p).ok());
-                let product = Product { name: names[row].clone().unwrap_or_default(), brand: brands[row].clone().filter(|b| !b.is_empty()), price };
+                let product =
+                    Product { name: names[row].clone().unwrap_or_default(), brand: brands[row].clone().filter(|b| !b.is_empty()), price };
                 catalogue.products.insert(ids.value(row).into(), product);
                 catalogue.by_category.entry(categories.value(row).into()).or_default().push(ids.value(row).into());
             }
@@ -124,9 +128,19 @@ impl Forecaster<'_> {
     ///
     /// # Errors
     /// When features, models or the ledger fail.
-    pub async fn publish(&self, shop: &Shop, as_of: ShopDay, now: DateTime<Utc>, models: &BTreeMap<TimeFrame, FrameModels>) -> Result<Publication, ForecastError> {
+    pub async fn publish(
+        &self,
+        shop: &Shop,
+        as_of: ShopDay,
+        now: DateTime<Utc>,
+        models: &BTreeMap<TimeFrame, FrameModels>,
+    ) -> Result<Publication, ForecastError> {
         let generation_id = GenerationId::from(id_at(now, self.settings.seed, as_of, models.len() as u64));
-        let frames = self.forecast(as_of, models, now).await?;
+        let mut ended = BTreeMap::new();
+        for frame in TimeFrame::ALL {
+            ended.insert(frame, self.scored(frame, as_of).await?);
+        }
+        let frames = self.forecast(as_of, models, &ended, now).await?;
         let catalogue = Catalogue::load(self).await?;
         let set = self.sets(&[as_of], now).await?.swap_remove(0);
         let mut predictions = Vec::new();
@@ -135,17 +149,29 @@ impl Forecaster<'_> {
             let period = frame.forecast.period;
             let previous = Target::between(&self.panel, as_of - period.days(), as_of - 1, Some(as_of)).await?;
             let rows = Rows::new(&set, period.frame(), &self.calendar, self.panel.first_day());
-            let page = Page { generation_id, now, frame, catalogue: &catalogue, previous: &previous, rows: &rows, history_days: self.panel.history_days(as_of) };
+            let page = Page {
+                generation_id,
+                now,
+                frame,
+                catalogue: &catalogue,
+                previous: &previous,
+                rows: &rows,
+                history_days: self.panel.history_days(as_of),
+            };
             let drivers = match models.get(&period.frame()) {
                 Some(models) => {
-                    let chosen: Vec<usize> = (0..frame.forecast.len()).filter(|row| frame.forecast.rank[*row] <= EXPLAINED && frame.forecast.amount[*row] > 0.0).collect();
+                    let chosen: Vec<usize> = (0..frame.forecast.len())
+                        .filter(|row| frame.forecast.rank[*row] <= EXPLAINED && frame.forecast.amount[*row] > 0.0)
+                        .collect();
                     let told = tokio::task::block_in_place(|| drivers(models, &self.definitions, &rows, &frame.forecast.amount, &chosen))?;
                     chosen.into_iter().zip(told).collect()
                 }
                 None => HashMap::new(),
             };
             let versions = models.get(&frame.based_on).map(FrameModels::version);
-            let (document, rest) = tokio::task::block_in_place(|| page.document(&drivers, versions, id_at(now, self.settings.seed, as_of, 100 + period.frame() as u64)));
+            let (document, rest) = tokio::task::block_in_place(|| {
+                page.document(&drivers, versions, id_at(now, self.settings.seed, as_of, 100 + period.frame() as u64))
+            });
             predictions.push(document);
             continuations.extend(rest.into_iter().map(|continuation| (period.frame(), continuation)));
         }
@@ -165,7 +191,7 @@ impl Forecaster<'_> {
         let forecasts: Vec<ForecastPeriod> = frames.iter().map(|frame| frame.forecast.clone()).collect();
         Ledger::new(self.warehouse).write(generation_id, &forecasts).await?;
         let histories = self.histories(as_of, &predictions).await?;
-        let record = self.record(as_of, &catalogue_names(&catalogue)).await?;
+        let record = tokio::task::block_in_place(|| record(&ended, &frames, &catalogue_names(&catalogue)));
         Ok(Publication { generation, predictions, continuations, histories, record })
     }
 
@@ -180,14 +206,18 @@ impl Forecaster<'_> {
              where visible_from <= {day} and day < {day} and day >= {day} - {} group by 1, 2, 3",
             weeks * 7
         );
-        let mut sums: BTreeMap<CategoryId, (Vec<f64>, BTreeMap<ProductId, Vec<f64>>)> = BTreeMap::new();
+        let mut sums: BTreeMap<CategoryId, (Vec<f64>, ByProduct)> = BTreeMap::new();
         for batch in self.panel.context().sql(&sql).await?.collect().await? {
             let id = |name: &str| batch[name].as_primitive::<Int64Type>();
-            let (categories, products, week, amounts) =
-                (id("category_id"), id("product_id"), batch["week"].as_primitive::<Int32Type>(), batch["amount"].as_primitive::<Float64Type>());
+            let (categories, products, week, amounts) = (
+                id("category_id"),
+                id("product_id"),
+                batch["week"].as_primitive::<Int32Type>(),
+                batch["amount"].as_primitive::<Float64Type>(),
+            );
             for row in 0..batch.num_rows() {
                 let at = (weeks - 1) as usize - (week.value(row) as usize).min(weeks as usize - 1);
-                let category = sums.entry(categories.value(row).into()).or_insert_with(|| (vec![0.0; weeks as usize], BTreeMap::new()));
+                let category = sums.entry(categories.value(row).into()).or_insert_with(|| (vec![0.0; weeks as usize], ByProduct::new()));
                 category.0[at] += amounts.value(row);
                 let product = ProductId::from(products.value(row));
                 if shown.contains(&product) {
@@ -202,7 +232,10 @@ impl Forecaster<'_> {
                 category_id,
                 week_starts: (0..weeks).map(|week| as_of - 7 * (weeks - week)).collect(),
                 amounts: amounts(total),
-                products: products.into_iter().map(|(product_id, values)| ProductHistory { product_id, amounts: amounts(values) }).collect(),
+                products: products
+                    .into_iter()
+                    .map(|(product_id, values)| ProductHistory { product_id, amounts: amounts(values) })
+                    .collect(),
             })
             .collect())
     }
@@ -228,7 +261,12 @@ struct Page<'a> {
 }
 
 impl Page<'_> {
-    fn document(&self, drivers: &HashMap<usize, Vec<Driver>>, version: Option<String>, id: Uuid) -> (PredictionDocument, Vec<Continuation>) {
+    fn document(
+        &self,
+        drivers: &HashMap<usize, Vec<Driver>>,
+        version: Option<String>,
+        id: Uuid,
+    ) -> (PredictionDocument, Vec<Continuation>) {
         let forecast = &self.frame.forecast;
         let mut by_category: BTreeMap<CategoryId, Vec<usize>> = BTreeMap::new();
         for (row, category) in forecast.categories.iter().enumerate() {
@@ -277,14 +315,24 @@ impl Page<'_> {
             });
             let top_products: Vec<_> = top_products.collect();
             let rest = self.continuation(category.category, &rows, &unsold);
-            let (name, path) = self.catalogue.categories.get(&category.category).cloned().unwrap_or_else(|| (format!("Category {}", category.category), Vec::new()));
-            let mean_disagreement = if rows.is_empty() { 0.0 } else { rows.iter().map(|row| disagreement[*row] * forecast.amount[*row]).sum::<f32>() / category.amount.max(0.01) };
+            let (name, path) = self
+                .catalogue
+                .categories
+                .get(&category.category)
+                .cloned()
+                .unwrap_or_else(|| (format!("Category {}", category.category), Vec::new()));
+            let mean_disagreement = if rows.is_empty() {
+                0.0
+            } else {
+                rows.iter().map(|row| disagreement[*row] * forecast.amount[*row]).sum::<f32>() / category.amount.max(0.01)
+            };
             let previous = previous_categories.get(&category.category);
             categories.push(CategoryPrediction {
                 category_id: category.category,
                 category_name: name,
                 path,
-                predicted_sales_amount: money(f64::from(category.amount)),
+                // Summed in cents, as its readers will.
+                predicted_sales_amount: rows.iter().map(|row| money(f64::from(forecast.amount[*row]))).sum(),
                 predicted_quantity: round(rows.iter().map(|row| f64::from(forecast.quantity[*row])).sum()),
                 interval: Interval { low: money(f64::from(category.low)), high: money(f64::from(category.high)) },
                 confidence_score: round(f64::from(category.confidence)),
@@ -328,7 +376,7 @@ impl Page<'_> {
             model_version: version.unwrap_or_else(|| format!("{}/baselines", self.frame.based_on)),
             models,
             fallback: self.frame.fallback.clone(),
-            total_amount: money(f64::from(total)),
+            total_amount: categories.iter().map(|category| category.predicted_sales_amount).sum(),
             total_interval: Interval { low: money(f64::from(low)), high: money(f64::from(high)) },
             previous_total: money(self.previous.rows.values().map(|row| row.amount).sum()),
             categories,
@@ -338,7 +386,8 @@ impl Page<'_> {
     /// Products beyond the first hundred by rank, then those that did not sell for a year: expected to sell nothing.
     fn continuation(&self, category: CategoryId, rows: &[usize], unsold: &[ProductId]) -> Vec<ContinuedProduct> {
         let forecast = &self.frame.forecast;
-        let name = |id: &ProductId| self.catalogue.products.get(id).map_or_else(|| format!("Product {id} of {category}"), |p| p.name.clone());
+        let name =
+            |id: &ProductId| self.catalogue.products.get(id).map_or_else(|| format!("Product {id} of {category}"), |p| p.name.clone());
         let mut rest: Vec<_> = rows
             .iter()
             .filter(|row| forecast.rank[**row] > FIRST)
@@ -406,7 +455,8 @@ fn round(value: f64) -> f64 {
 /// A UUIDv7 whose random part is a function of what the id names, so that the same run gives the same id.
 fn id_at(now: DateTime<Utc>, seed: u64, as_of: ShopDay, salt: u64) -> Uuid {
     let mix = |value: u64| value.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(31).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let (a, b) = (mix(seed ^ mix(as_of.epoch_days() as u64) ^ mix(salt)), mix(salt.wrapping_add(seed << 17) ^ now.timestamp_micros() as u64));
+    let (a, b) =
+        (mix(seed ^ mix(as_of.epoch_days() as u64) ^ mix(salt)), mix(salt.wrapping_add(seed << 17) ^ now.timestamp_micros() as u64));
     let mut random = [0_u8; 10];
     random[..8].copy_from_slice(&a.to_le_bytes());
     random[8..].copy_from_slice(&b.to_le_bytes()[..2]);

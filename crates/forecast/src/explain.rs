@@ -18,10 +18,25 @@ const MOST: usize = 5;
 ///
 /// The trees add up on the logarithm; the logarithmic mean of usual and forecast amount turns their sum into money so
 /// that all effects together are the difference (logarithmic mean Divisia decomposition; Ang 2004).
-pub(crate) fn drivers(models: &FrameModels, definitions: &Definitions, rows: &Rows, amounts: &[f32], chosen: &[usize]) -> Result<Vec<Vec<Driver>>, ForecastError> {
+pub(crate) fn drivers(
+    models: &FrameModels,
+    definitions: &Definitions,
+    rows: &Rows,
+    amounts: &[f32],
+    chosen: &[usize],
+) -> Result<Vec<Vec<Driver>>, ForecastError> {
     let themes: BTreeMap<&str, &'static str> = definitions.features().iter().map(|d| (d.name.as_str(), d.theme)).collect();
-    let theme_of: Vec<&'static str> =
-        rows.names.iter().map(|name| themes.get(name.as_str()).copied().unwrap_or(if CALENDAR_FEATURES.contains(&name.as_str()) { "the time of year" } else { "other" })).collect();
+    let theme_of: Vec<&'static str> = rows
+        .names
+        .iter()
+        .map(|name| {
+            themes.get(name.as_str()).copied().unwrap_or(if CALENDAR_FEATURES.contains(&name.as_str()) {
+                "the time of year"
+            } else {
+                "other"
+            })
+        })
+        .collect();
     let usual = start(rows);
     let contributions = models.amount.contributions(rows, chosen)?;
     let column = |name: &str| rows.column(name);

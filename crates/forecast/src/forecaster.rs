@@ -54,6 +54,9 @@ pub(crate) struct FrameForecast {
     pub(crate) based_on: TimeFrame,
 }
 
+/// A forecast with the truth of its period.
+pub(crate) type ScoredPeriod = (ForecastPeriod, sellcast_features::Target);
+
 /// How many scored periods are learnt from, and the least days between them.
 pub(crate) const fn memory(frame: TimeFrame) -> (usize, i64) {
     match frame {
@@ -97,29 +100,27 @@ impl<'a> Forecaster<'a> {
         Ok(OfflineStore::new(self.warehouse, &self.definitions).sets(&self.panel, days, now).await?)
     }
 
-    /// What the ledger teaches about `frame` at `as_of`; from baselines at past origins if it holds nothing yet.
-    ///
-    /// # Errors
-    /// When the ledger or the truth cannot be read.
-    pub async fn learn(&self, frame: TimeFrame, as_of: ShopDay, now: DateTime<Utc>) -> Result<Option<Learned>, ForecastError> {
-        let mut scored = self.scored(frame, as_of).await?;
-        if scored.is_empty() {
-            let history = self.panel.history_days(as_of);
-            if history < 2 * frame.typical_days() {
-                return Ok(None);
-            }
-            let origins = FramePlan::baseline_calibration(frame, self.panel.first_day(), as_of);
-            scored = self.with_truth(self.hindcast(frame, &origins, None, now).await?, as_of).await?;
+    /// What the ledger's ended forecasts teach about `frame`; from baselines at past origins if there are none yet.
+    async fn learn(
+        &self,
+        frame: TimeFrame,
+        as_of: ShopDay,
+        now: DateTime<Utc>,
+        ended: &[ScoredPeriod],
+    ) -> Result<Option<Learned>, ForecastError> {
+        if !ended.is_empty() {
+            return Ok(Some(tokio::task::block_in_place(|| Learned::from_scored(ended))));
         }
+        if self.panel.history_days(as_of) < 2 * frame.typical_days() {
+            return Ok(None);
+        }
+        let origins = FramePlan::baseline_calibration(frame, self.panel.first_day(), as_of);
+        let scored = self.with_truth(self.hindcast(frame, &origins, None, now).await?, as_of).await?;
         Ok((!scored.is_empty()).then(|| tokio::task::block_in_place(|| Learned::from_scored(&scored))))
     }
 
     /// The newest ended forecasts of the ledger with their truth, oldest first.
-    pub(crate) async fn scored(
-        &self,
-        frame: TimeFrame,
-        as_of: ShopDay,
-    ) -> Result<Vec<(ForecastPeriod, sellcast_features::Target)>, ForecastError> {
+    pub(crate) async fn scored(&self, frame: TimeFrame, as_of: ShopDay) -> Result<Vec<ScoredPeriod>, ForecastError> {
         let ledger = Ledger::new(self.warehouse);
         let (most, apart) = memory(frame);
         let mut chosen: Vec<ForecastPeriod> = Vec::new();
@@ -139,6 +140,7 @@ impl<'a> Forecaster<'a> {
         &self,
         as_of: ShopDay,
         models: &BTreeMap<TimeFrame, FrameModels>,
+        ended: &BTreeMap<TimeFrame, Vec<ScoredPeriod>>,
         now: DateTime<Utc>,
     ) -> Result<Vec<FrameForecast>, ForecastError> {
         let sets = self.sets(&[as_of], now).await?;
@@ -154,7 +156,7 @@ impl<'a> Forecaster<'a> {
                     frames.push(fallback::extend(shorter, frame, self.panel.history_days(as_of), seasonal));
                     continue;
                 }
-                _ => self.learn(frame, as_of, now).await?,
+                _ => self.learn(frame, as_of, now, ended.get(&frame).map_or(&[], Vec::as_slice)).await?,
             };
             let rows = Rows::new(set, frame, &self.calendar, self.panel.first_day());
             let models = models.get(&frame);
@@ -163,7 +165,10 @@ impl<'a> Forecaster<'a> {
             let stage = if models.is_some() { Stage::Models } else { Stage::Baselines };
             let forecast = tokio::task::block_in_place(|| learned.forecast(&rows, candidates, Origin::Published, stage));
             let fallback = plan.is_none().then(|| {
-                format!("{} days of sales are too few to train models for a {frame}: averages of the past days are used", self.panel.history_days(as_of))
+                format!(
+                    "{} days of sales are too few to train models for a {frame}: averages of the past days are used",
+                    self.panel.history_days(as_of)
+                )
             });
             frames.push(FrameForecast { forecast, learned, factor: 1.0, fallback, based_on: frame });
         }

@@ -48,7 +48,8 @@ pub(crate) struct CategoryForecast {
 impl Learned {
     /// Learns from forecasts in the order of their as_of, each with the truth of its period.
     pub fn from_scored(scored: &[(ForecastPeriod, Target)]) -> Self {
-        let mut hedge = Hedge::even(scored.last().map(|(forecast, _)| forecast.candidates.keys().cloned().collect::<Vec<_>>()).unwrap_or_default());
+        let mut hedge =
+            Hedge::even(scored.last().map(|(forecast, _)| forecast.candidates.keys().cloned().collect::<Vec<_>>()).unwrap_or_default());
         let joined: Vec<Scored> = scored.iter().map(|(forecast, target)| Scored::products(forecast, target, None)).collect();
         for ((forecast, _), joined) in scored.iter().zip(&joined) {
             hedge.learn(&losses(forecast, joined));
@@ -106,7 +107,8 @@ impl Learned {
             totals.push((total.0 as f32, total.1 as f32));
             hits.push(came_true);
         }
-        let items: Vec<_> = scored.iter().zip(&said).zip(&hits).map(|(((forecast, _), said), hits)| (said.items(forecast), hits.as_slice())).collect();
+        let items: Vec<_> =
+            scored.iter().zip(&said).zip(&hits).map(|(((forecast, _), said), hits)| (said.items(forecast), hits.as_slice())).collect();
         self.confidence = ConfidenceModel::fit(&items);
         self.amounts = AmountIntervals::fit(pairs);
         self.ranks = RankIntervals::fit(&rank_pairs);
@@ -120,7 +122,8 @@ impl Learned {
 
     fn calibrate_categories(&mut self, scored: &[(ForecastPeriod, Target)], said: &[Combined]) {
         let (mut pairs, mut rank_pairs) = (Vec::new(), Vec::new());
-        let sums: Vec<CategorySums> = scored.iter().zip(said).map(|((forecast, _), said)| CategorySums::of(forecast, &said.amount)).collect();
+        let sums: Vec<CategorySums> =
+            scored.iter().zip(said).map(|((forecast, _), said)| CategorySums::of(forecast, &said.amount)).collect();
         let mut hits = Vec::new();
         for (sums, (_, target)) in sums.iter().zip(scored) {
             let joined = Scored::categories(&sums.categories, target);
@@ -169,14 +172,19 @@ impl Learned {
     /// Fills in confidence and intervals, these widened by `factor`.
     pub(crate) fn complete(&self, forecast: &mut ForecastPeriod, factor: f32) {
         (forecast.low, forecast.high) = forecast.amount.iter().map(|amount| self.amounts.around(*amount, factor)).unzip();
-        let said = Combined { disagreement: disagreement(&forecast.candidates, self.hedge.weights(), &forecast.amount), amount: forecast.amount.clone(), rank: forecast.rank.clone() };
+        let said = Combined {
+            disagreement: disagreement(&forecast.candidates, self.hedge.weights(), &forecast.amount),
+            amount: forecast.amount.clone(),
+            rank: forecast.rank.clone(),
+        };
         forecast.confidence = self.confidence.apply(said.items(forecast));
         forecast.category_confidence = self.category_confidences(forecast);
     }
 
     /// The confidence of each row's category.
     pub(crate) fn category_confidences(&self, forecast: &ForecastPeriod) -> Vec<f32> {
-        let by_category: HashMap<CategoryId, f32> = self.categories(forecast, 1.0).into_iter().map(|c| (c.category, c.confidence)).collect();
+        let by_category: HashMap<CategoryId, f32> =
+            self.categories(forecast, 1.0).into_iter().map(|c| (c.category, c.confidence)).collect();
         forecast.categories.iter().map(|category| by_category.get(category).copied().unwrap_or(0.0)).collect()
     }
 
@@ -263,10 +271,10 @@ pub(crate) struct CategorySums {
 impl CategorySums {
     pub(crate) fn of(forecast: &ForecastPeriod, amounts: &[f32]) -> Self {
         let mut sums: BTreeMap<CategoryId, (f64, f64)> = BTreeMap::new();
-        for row in 0..forecast.len() {
-            let sum = sums.entry(forecast.categories[row]).or_default();
-            sum.0 += f64::from(amounts[row]);
-            sum.1 += f64::from(forecast.activity[row]);
+        for ((category, amount), activity) in forecast.categories.iter().zip(amounts).zip(&forecast.activity) {
+            let sum = sums.entry(*category).or_default();
+            sum.0 += f64::from(*amount);
+            sum.1 += f64::from(*activity);
         }
         let amounts: Vec<f32> = sums.values().map(|sum| sum.0 as f32).collect();
         let list = vec![0; amounts.len()];

@@ -80,7 +80,11 @@ impl<'a> Ledger<'a> {
     /// When the warehouse cannot be written.
     pub async fn write(&self, generation: GenerationId, periods: &[ForecastPeriod]) -> Result<(), ForecastError> {
         for period in periods {
-            let slice = format!("frame = '{}' and as_of = date '{}' and generation_id = '{generation}'", period.period.frame(), period.period.start());
+            let slice = format!(
+                "frame = '{}' and as_of = date '{}' and generation_id = '{generation}'",
+                period.period.frame(),
+                period.period.start()
+            );
             self.warehouse.replace_where(TABLE, &slice, vec![to_batch(generation, period)?], &["frame", "as_of"]).await?;
         }
         Ok(())
@@ -173,7 +177,8 @@ fn to_batch(generation: GenerationId, period: &ForecastPeriod) -> Result<RecordB
         };
         columns.push((format!("{CANDIDATE}{model}"), column));
     }
-    let fields: Vec<_> = columns.iter().map(|(name, column)| Field::new(name, column.data_type().clone(), name.starts_with(CANDIDATE))).collect();
+    let fields: Vec<_> =
+        columns.iter().map(|(name, column)| Field::new(name, column.data_type().clone(), name.starts_with(CANDIDATE))).collect();
     RecordBatch::try_new(Arc::new(Schema::new(fields)), columns.into_iter().map(|(_, column)| column).collect()).map_err(arrow_failed)
 }
 

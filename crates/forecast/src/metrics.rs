@@ -53,7 +53,9 @@ impl Scored {
         let mut items: Vec<_> = forecast
             .iter()
             .enumerate()
-            .map(|(row, category)| (all, category.get(), Some(row), truth.get(category).copied().unwrap_or(0.0), truth.contains_key(category)))
+            .map(|(row, category)| {
+                (all, category.get(), Some(row), truth.get(category).copied().unwrap_or(0.0), truth.contains_key(category))
+            })
             .collect();
         let known: HashSet<_> = forecast.iter().copied().collect();
         items.extend(truth.iter().filter(|(c, _)| !known.contains(c)).map(|(c, amount)| (all, c.get(), None, *amount, true)));
@@ -133,8 +135,11 @@ impl Tally {
                     entry.1 += 1;
                 }
             }
-            let mut ideal: Vec<(u32, f64)> =
-                range.clone().filter(|at| scored.actual_rank[*at] <= 10).map(|at| (scored.actual_rank[at], scored.actual[at].max(0.0))).collect();
+            let mut ideal: Vec<(u32, f64)> = range
+                .clone()
+                .filter(|at| scored.actual_rank[*at] <= 10)
+                .map(|at| (scored.actual_rank[at], scored.actual[at].max(0.0)))
+                .collect();
             ideal.sort_unstable_by_key(|(rank, _)| *rank);
             let discount = |at: usize| 1.0 / ((at + 2) as f64).log2();
             let ideal: f64 = ideal.iter().enumerate().map(|(at, (_, gain))| gain * discount(at)).sum();
@@ -161,7 +166,8 @@ impl Tally {
         if let Some(published) = said.published {
             for at in 0..scored.ids.len() {
                 let Some(row) = scored.rows[at].filter(|row| published.rank[*row] <= 100) else { continue };
-                let inside = f64::from(published.low[row]) - 0.005 <= scored.actual[at] && scored.actual[at] <= f64::from(published.high[row]) + 0.005;
+                let inside = f64::from(published.low[row]) - 0.005 <= scored.actual[at]
+                    && scored.actual[at] <= f64::from(published.high[row]) + 0.005;
                 self.covered.0 += u64::from(inside);
                 self.covered.1 += 1;
                 let k = TopK::holding(published.rank[row]).get();
@@ -194,7 +200,9 @@ impl Tally {
                 let total: u64 = bins.iter().map(|bin| bin.count).sum();
                 bins.iter().map(|bin| (bin.said - bin.came_true).abs() * bin.count as f64).sum::<f64>() / total as f64
             }),
-            brier: called.then(|| self.calls.iter().map(|(p, hit)| (f64::from(*p) - f64::from(u8::from(*hit))).powi(2)).sum::<f64>() / self.calls.len() as f64),
+            brier: called.then(|| {
+                self.calls.iter().map(|(p, hit)| (f64::from(*p) - f64::from(u8::from(*hit))).powi(2)).sum::<f64>() / self.calls.len() as f64
+            }),
         }
     }
 }

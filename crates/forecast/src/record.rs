@@ -2,12 +2,11 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use sellcast_domain::{CategoryId, FrameRecord, Miss, Money, PeriodScore, ProductId, ScoredCategory, ShopDay, TimeFrame, TopK, TrackRecord};
+use sellcast_domain::{CategoryId, FrameRecord, Miss, Money, PeriodScore, ProductId, ScoredCategory, TimeFrame, TopK, TrackRecord};
 use sellcast_features::Target;
 
-use crate::error::ForecastError;
-use crate::forecaster::Forecaster;
-use crate::learn::{CategorySums, Learned};
+use crate::forecaster::{FrameForecast, ScoredPeriod};
+use crate::learn::CategorySums;
 use crate::ledger::ForecastPeriod;
 use crate::metrics::{Said, Scored, Tally, reliability, top_categories};
 
@@ -25,24 +24,18 @@ pub(crate) struct Names {
     pub(crate) products: HashMap<ProductId, String>,
 }
 
-impl Forecaster<'_> {
-    /// The record of all frames as known at `as_of`.
-    ///
-    /// # Errors
-    /// When the ledger or the truth cannot be read.
-    pub(crate) async fn record(&self, as_of: ShopDay, names: &Names) -> Result<TrackRecord, ForecastError> {
-        let mut record = TrackRecord::default();
-        for frame in TimeFrame::ALL {
-            let scored = self.scored(frame, as_of).await?;
-            if !scored.is_empty() {
-                record.frames.insert(frame, tokio::task::block_in_place(|| frame_record(&scored, names)));
-            }
-        }
-        Ok(record)
+/// The record of all frames that have ended forecasts.
+pub(crate) fn record(ended: &BTreeMap<TimeFrame, Vec<ScoredPeriod>>, frames: &[FrameForecast], names: &Names) -> TrackRecord {
+    let mut record = TrackRecord::default();
+    for (frame, scored) in ended.iter().filter(|(_, scored)| !scored.is_empty()) {
+        let made = frames.iter().find(|made| made.forecast.period.frame() == *frame);
+        let weights = made.map(|made| made.learned.hedge.weights().clone()).unwrap_or_default();
+        record.frames.insert(*frame, frame_record(scored, weights, names));
     }
+    record
 }
 
-fn frame_record(scored: &[(ForecastPeriod, Target)], names: &Names) -> FrameRecord {
+fn frame_record(scored: &[ScoredPeriod], weights: BTreeMap<String, f64>, names: &Names) -> FrameRecord {
     let mut totals: BTreeMap<String, Tally> = BTreeMap::new();
     let mut periods = Vec::new();
     let mut worst_misses = Vec::new();
@@ -83,13 +76,14 @@ fn frame_record(scored: &[(ForecastPeriod, Target)], names: &Names) -> FrameReco
         models: totals.iter().map(|(name, tally)| (name.clone(), tally.metrics())).collect(),
         reliability,
         worst_misses,
-        weights: tokio::task::block_in_place(|| Learned::from_scored(scored)).hedge.weights().clone(),
+        weights,
     }
 }
 
 fn categories(forecast: &ForecastPeriod, target: &Target, names: &Names) -> Vec<ScoredCategory> {
     let sums = CategorySums::of(forecast, &forecast.amount);
-    let confidence: HashMap<CategoryId, f32> = forecast.categories.iter().copied().zip(forecast.category_confidence.iter().copied()).collect();
+    let confidence: HashMap<CategoryId, f32> =
+        forecast.categories.iter().copied().zip(forecast.category_confidence.iter().copied()).collect();
     let joined = Scored::categories(&sums.categories, target);
     let mut listed: Vec<_> = (0..joined.ids.len())
         .filter_map(|at| {
@@ -115,14 +109,21 @@ fn misses(forecast: &ForecastPeriod, joined: &Scored, names: &Names) -> Vec<Miss
     let said = |at: usize| joined.rows[at].map_or(0.0, |row| f64::from(forecast.amount[row]));
     let mut order: Vec<usize> = (0..joined.ids.len()).collect();
     order.sort_by(|a, b| (said(*b) - joined.actual[*b]).abs().total_cmp(&(said(*a) - joined.actual[*a]).abs()));
-    let category = |at: usize| joined.lists.iter().find(|(_, range)| range.contains(&at)).map_or(CategoryId::from(0), |(category, _)| *category);
+    let category =
+        |at: usize| joined.lists.iter().find(|(_, range)| range.contains(&at)).map_or(CategoryId::from(0), |(category, _)| *category);
     order
         .into_iter()
         .take(MISSES)
         .map(|at| {
             let product_id = ProductId::from(joined.ids[at]);
             let product_name = names.products.get(&product_id).cloned().unwrap_or_else(|| format!("Product {product_id}"));
-            Miss { product_id, product_name, category_id: category(at), forecast_amount: money(said(at)), actual_amount: money(joined.actual[at]) }
+            Miss {
+                product_id,
+                product_name,
+                category_id: category(at),
+                forecast_amount: money(said(at)),
+                actual_amount: money(joined.actual[at]),
+            }
         })
         .collect()
 }

@@ -79,7 +79,12 @@ impl FrameModels {
     /// # Errors
     /// When a model cannot be encoded.
     pub fn artifact(&self) -> Result<ModelArtifact, ForecastError> {
-        let description = Description { frame: self.frame, trained_as_of: self.trained_as_of, membership: self.membership.clone(), facts: self.facts.clone() };
+        let description = Description {
+            frame: self.frame,
+            trained_as_of: self.trained_as_of,
+            membership: self.membership.clone(),
+            facts: self.facts.clone(),
+        };
         let json = serde_json::to_value(&description).map_err(|error| self.broken(&error))?;
         let text = serde_json::to_vec_pretty(&json).map_err(|error| self.broken(&error))?;
         let files = BTreeMap::from([
@@ -100,7 +105,10 @@ impl FrameModels {
         let description: Description = serde_json::from_slice(file("frame.json")?).map_err(|error| refuse(error.to_string()))?;
         let Description { frame, trained_as_of, membership, facts } = description;
         if facts.definitions_version != definitions_version {
-            return Err(refuse(format!("it was trained on features {}, this program computes {definitions_version}", facts.definitions_version)));
+            return Err(refuse(format!(
+                "it was trained on features {}, this program computes {definitions_version}",
+                facts.definitions_version
+            )));
         }
         let amount = Boosted::decode("gbm_amount", facts.features.clone(), file("gbm_amount.bin")?)?;
         let quantity = Boosted::decode("gbm_quantity", facts.features.clone(), file("gbm_quantity.bin")?)?;
@@ -118,7 +126,12 @@ impl Forecaster<'_> {
     ///
     /// # Errors
     /// When features cannot be had or a model cannot be fitted.
-    pub async fn train(&self, frame: TimeFrame, as_of: ShopDay, now: DateTime<Utc>) -> Result<Option<(FrameModels, Vec<ForecastPeriod>)>, ForecastError> {
+    pub async fn train(
+        &self,
+        frame: TimeFrame,
+        as_of: ShopDay,
+        now: DateTime<Utc>,
+    ) -> Result<Option<(FrameModels, Vec<ForecastPeriod>)>, ForecastError> {
         let Some(plan) = FramePlan::new(frame, self.panel.first_day(), as_of) else { return Ok(None) };
         let earlier = self.calibration_forecasts(&plan, now).await?;
         let models = self.fit(frame, &plan.training, as_of, now).await?;
@@ -126,7 +139,13 @@ impl Forecaster<'_> {
     }
 
     /// Models trained on `origins`, whose targets all ended before `as_of`.
-    pub(crate) async fn fit(&self, frame: TimeFrame, origins: &[ShopDay], as_of: ShopDay, now: DateTime<Utc>) -> Result<FrameModels, ForecastError> {
+    pub(crate) async fn fit(
+        &self,
+        frame: TimeFrame,
+        origins: &[ShopDay],
+        as_of: ShopDay,
+        now: DateTime<Utc>,
+    ) -> Result<FrameModels, ForecastError> {
         let started = std::time::Instant::now();
         let mut share = None;
         let mut training = TrainingRows::default();
@@ -209,7 +228,11 @@ impl Forecaster<'_> {
     }
 
     /// The forecasts with the truth of their periods, as known before `as_of`.
-    pub(crate) async fn with_truth(&self, forecasts: Vec<ForecastPeriod>, as_of: ShopDay) -> Result<Vec<(ForecastPeriod, Target)>, ForecastError> {
+    pub(crate) async fn with_truth(
+        &self,
+        forecasts: Vec<ForecastPeriod>,
+        as_of: ShopDay,
+    ) -> Result<Vec<(ForecastPeriod, Target)>, ForecastError> {
         let mut scored = Vec::with_capacity(forecasts.len());
         for forecast in forecasts {
             let period: Period = forecast.period;

@@ -67,10 +67,18 @@ impl Config {
         if named.is_some() && !file.is_file() {
             bail!("there is no configuration file `{}`", file.display());
         }
-        let figment = Figment::from(Toml::string(DEFAULTS)).merge(Toml::file_exact(&file)).merge(Env::prefixed("SELLCAST__").split("__"));
+        let mut figment = Figment::from(Toml::string(DEFAULTS));
+        if file.exists() {
+            figment = figment.merge(Toml::file_exact(&file));
+        }
+        let figment = figment.merge(Env::prefixed("SELLCAST__").split("__"));
         let config: Self = figment.extract().map_err(|errors| {
             let lines: Vec<String> = errors.into_iter().map(|error| explain(&error)).collect();
-            anyhow::anyhow!("the configuration `{}` is not valid:\n  {}\n  every key is listed by `sellcast config`", file.display(), lines.join("\n  "))
+            anyhow::anyhow!(
+                "the configuration `{}` is not valid:\n  {}\n  every key is listed by `sellcast config`",
+                file.display(),
+                lines.join("\n  ")
+            )
         })?;
         if config.forecast.rounds == 0 || config.forecast.rounds > 5_000 {
             bail!("`forecast.rounds` is {}: between 1 and 5000 are allowed", config.forecast.rounds);
@@ -93,7 +101,10 @@ impl Config {
     /// The mapping, or what to do about its absence.
     pub(crate) fn mapping(&self, dir: &Path) -> anyhow::Result<&SourceMapping> {
         self.source.as_ref().with_context(|| {
-            format!("no `[source]` in `{}`: map the shop's tables first (docs/configuration.md shows how)", dir.join("sellcast.toml").display())
+            format!(
+                "no `[source]` in `{}`: map the shop's tables first (docs/configuration.md shows how)",
+                dir.join("sellcast.toml").display()
+            )
         })
     }
 }

@@ -86,6 +86,7 @@ impl Engine {
     pub(crate) async fn publish(&self, as_of: ShopDay, now: DateTime<Utc>) -> anyhow::Result<Generation> {
         let _turn = self.nightly.lock().await;
         let started = Instant::now();
+        let now = self.after_published(as_of, now).await?;
         let forecaster = Forecaster::open(&self.warehouse, self.settings()).await?;
         let models = self.models.read().await.clone();
         let publication = forecaster.publish(&self.shop(), as_of, now, &models).await?;
@@ -101,6 +102,14 @@ impl Engine {
         tokio::task::spawn_blocking(move || store.publish(&documents)).await?.context("the former forecast stays published")?;
         tracing::info!(generation = %generation.generation_id, %as_of, seconds = started.elapsed().as_secs_f64(), "published");
         Ok(generation)
+    }
+
+    /// A generation is never changed: where the clock stands still, a second one for the same day is a little later.
+    async fn after_published(&self, as_of: ShopDay, now: DateTime<Utc>) -> anyhow::Result<DateTime<Utc>> {
+        let store = self.store.clone();
+        let current = tokio::task::spawn_blocking(move || store.current()).await??;
+        let published = current.filter(|current| current.as_of == as_of && current.generated_at >= now);
+        Ok(published.map_or(now, |published| published.generated_at + chrono::Duration::milliseconds(1)))
     }
 
     /// Trains every frame that the history can train, one after the other, and makes each the champion of its frame.
@@ -160,7 +169,9 @@ impl Engine {
                 .and_then(|files| Ok(FrameModels::from_files(&files, definitions.version())?));
             match loaded {
                 Ok(models) => drop(self.models.write().await.insert(model.frame, models)),
-                Err(error) => tracing::warn!(version = %model.version, error = format!("{error:#}"), "a model is refused, its frame falls back on baselines"),
+                Err(error) => {
+                    tracing::warn!(version = %model.version, error = format!("{error:#}"), "a model is refused, its frame falls back on baselines")
+                }
             }
         }
         Ok(())
@@ -195,7 +206,9 @@ fn write_files(folder: &Path, files: &BTreeMap<String, Vec<u8>>) -> anyhow::Resu
     std::fs::create_dir_all(folder).with_context(|| format!("cannot make `{}`", folder.display()))?;
     for (name, content) in files {
         let (part, path) = (folder.join(format!("{name}.part")), folder.join(name));
-        std::fs::write(&part, content).and_then(|()| std::fs::rename(&part, &path)).with_context(|| format!("cannot write `{}`", path.display()))?;
+        std::fs::write(&part, content)
+            .and_then(|()| std::fs::rename(&part, &path))
+            .with_context(|| format!("cannot write `{}`", path.display()))?;
     }
     Ok(())
 }

@@ -142,7 +142,13 @@ async fn run_training(job: Train, engine: Data<Arc<Engine>>, outcomes: Data<Outc
     report(&outcomes.training, "training", as_of, started.elapsed(), result)
 }
 
-fn report(sender: &watch::Sender<Outcome>, what: &str, as_of: ShopDay, took: Duration, result: anyhow::Result<()>) -> Result<(), BoxDynError> {
+fn report(
+    sender: &watch::Sender<Outcome>,
+    what: &str,
+    as_of: ShopDay,
+    took: Duration,
+    result: anyhow::Result<()>,
+) -> Result<(), BoxDynError> {
     let seconds = took.as_secs_f64();
     let error = result.as_ref().err().map(|error| format!("{error:#}"));
     match &error {

@@ -52,7 +52,14 @@ impl<L: std::hash::Hash + Eq + Copy> ListItems<'_, L> {
             let known = f64::from(self.activity[at]).max(0.0).ln_1p();
             let size = f64::from(sizes.get(&self.lists[at]).copied().unwrap_or(1));
             let membership = f64::from(self.membership[at]);
-            inputs.extend([lead, lead * known, known, (size / f64::from(k.get())).ln().max(0.0), membership, f64::from(self.disagreement[at]).min(3.0)]);
+            inputs.extend([
+                lead,
+                lead * known,
+                known,
+                (size / f64::from(k.get())).ln().max(0.0),
+                membership,
+                f64::from(self.disagreement[at]).min(3.0),
+            ]);
         }
         inputs
     }
@@ -132,7 +139,13 @@ impl Isotonic {
                 pooled.push(merged);
             }
         }
-        Self { points: pooled.into_iter().map(|(raw, hit, count)| (raw / count, (hit + 0.5) / (count + 1.0))).collect() }
+        // Shrinking each block's share towards a half may turn small blocks round: never below the block before.
+        let mut floor = 0.0_f64;
+        let points = pooled.into_iter().map(|(raw, hit, count)| {
+            floor = floor.max((hit + 0.5) / (count + 1.0));
+            (raw / count, floor)
+        });
+        Self { points: points.collect() }
     }
 
     fn apply(&self, raw: f64) -> f64 {

@@ -90,7 +90,8 @@ mod tests {
 
     #[test]
     fn eight_of_ten_lie_inside() {
-        let pairs: Vec<(f32, f32)> = (0..4000_u64).map(|i| (10.0 + (i % 50) as f32, (10.0 + (i % 50) as f32) * ((i * 7919) % 2000) as f32 / 1000.0)).collect();
+        let pairs: Vec<(f32, f32)> =
+            (0..4000_u64).map(|i| (10.0 + (i % 50) as f32, (10.0 + (i % 50) as f32) * ((i * 7919) % 2000) as f32 / 1000.0)).collect();
         let fitted = AmountIntervals::fit(pairs.clone());
         let inside = pairs.iter().filter(|(forecast, actual)| {
             let (low, high) = fitted.around(*forecast, 1.0);

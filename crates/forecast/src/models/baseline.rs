@@ -51,7 +51,8 @@ pub(crate) fn start(rows: &Rows) -> Vec<f64> {
     let (short, middle, long) = (rows.column("mean_4w"), rows.column("mean_13w"), rows.column("mean_26w"));
     (0..rows.len())
         .map(|row| {
-            let blend = f64::from(short[row]).max(0.0) * 0.35 + f64::from(middle[row]).max(0.0) * 0.35 + f64::from(long[row]).max(0.0) * 0.3;
+            let blend =
+                f64::from(short[row]).max(0.0) * 0.35 + f64::from(middle[row]).max(0.0) * 0.35 + f64::from(long[row]).max(0.0) * 0.3;
             weeks * (blend + 0.02)
         })
         .collect()

@@ -3,7 +3,9 @@
 //! factor the coming period departs from it.
 
 use hessboost::config::GrowPolicy;
-use hessboost::prelude::{BoostedModel, DMatrix, HessboostError, ImportanceType, Iterations, ModelFormat, Objective, TrainingParams, TreeMethod, train};
+use hessboost::prelude::{
+    BoostedModel, DMatrix, HessboostError, ImportanceType, Iterations, ModelFormat, Objective, TrainingParams, TreeMethod, train,
+};
 
 use crate::error::ForecastError;
 use crate::rows::Rows;
@@ -41,7 +43,13 @@ pub(crate) struct Boosted {
 
 impl Boosted {
     /// Fits `labels` (not negative), one per row of `matrix`.
-    pub(crate) fn fit(name: &str, matrix: &TrainingMatrix, labels: &[f32], starts: &[f32], settings: BoostSettings) -> Result<Self, ForecastError> {
+    pub(crate) fn fit(
+        name: &str,
+        matrix: &TrainingMatrix,
+        labels: &[f32],
+        starts: &[f32],
+        settings: BoostSettings,
+    ) -> Result<Self, ForecastError> {
         let failed = |source| ForecastError::Boosting { step: "train", model: name.to_owned(), source };
         let margins: Vec<f32> = starts.iter().map(|start| start.max(1e-3).ln()).collect();
         let names = &matrix.names;
@@ -91,8 +99,11 @@ impl Boosted {
 
     /// Reads what [`Boosted::encode`] wrote for the same features.
     pub(crate) fn decode(name: &str, names: Vec<String>, bytes: &[u8]) -> Result<Self, ForecastError> {
-        let model = BoostedModel::decode(bytes, ModelFormat::Binary)
-            .map_err(|source| ForecastError::Boosting { step: "read", model: name.to_owned(), source })?;
+        let model = BoostedModel::decode(bytes, ModelFormat::Binary).map_err(|source| ForecastError::Boosting {
+            step: "read",
+            model: name.to_owned(),
+            source,
+        })?;
         if model.n_features() != names.len() {
             let reason = format!("it has {} features, this program computes {}", model.n_features(), names.len());
             return Err(ForecastError::Model { model: name.to_owned(), reason });

@@ -23,7 +23,8 @@ impl Logistic {
         let rows = hits.len();
         let positive = hits.iter().filter(|hit| **hit).count();
         let rate = (positive as f64 + 0.5) / (rows as f64 + 1.0);
-        let base = Self { mean: vec![0.0; width], scale: vec![1.0; width], weights: vec![0.0; width], intercept: (rate / (1.0 - rate)).ln() };
+        let base =
+            Self { mean: vec![0.0; width], scale: vec![1.0; width], weights: vec![0.0; width], intercept: (rate / (1.0 - rate)).ln() };
         if positive.min(rows - positive) < 50 {
             return base;
         }
@@ -72,9 +73,11 @@ impl Logistic {
     }
 
     fn standardise<'a>(&'a self, row: &'a [f64]) -> impl Iterator<Item = f64> + 'a {
-        row.iter().zip(&self.mean).zip(&self.scale).map(|((value, mean), scale)| {
-            if value.is_finite() { ((value - mean) / scale).clamp(-8.0, 8.0) } else { 0.0 }
-        })
+        row.iter().zip(&self.mean).zip(&self.scale).map(
+            |((value, mean), scale)| {
+                if value.is_finite() { ((value - mean) / scale).clamp(-8.0, 8.0) } else { 0.0 }
+            },
+        )
     }
 }
 

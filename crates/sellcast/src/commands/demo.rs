@@ -167,7 +167,14 @@ impl Demo {
     }
 
     /// Waits for the first training and publishes what it made.
-    async fn models_arrive(&self, engine: &Arc<Engine>, jobs: &Jobs, reporter: &Reporter, as_of: ShopDay, started: Instant) -> anyhow::Result<()> {
+    async fn models_arrive(
+        &self,
+        engine: &Arc<Engine>,
+        jobs: &Jobs,
+        reporter: &Reporter,
+        as_of: ShopDay,
+        started: Instant,
+    ) -> anyhow::Result<()> {
         let outcome = jobs.trained(as_of).await?;
         if let Some(error) = outcome.error {
             bail!("training failed: {error}");
@@ -197,17 +204,26 @@ impl Demo {
         Ok(())
     }
 
-    async fn status(&self, engine: &Engine, replay: &Replay, day: ShopDay, instant: DateTime<Utc>, activity: Option<&str>) -> anyhow::Result<()> {
+    async fn status(
+        &self,
+        engine: &Engine,
+        replay: &Replay,
+        day: ShopDay,
+        instant: DateTime<Utc>,
+        activity: Option<&str>,
+    ) -> anyhow::Result<()> {
         let sold = replay.sold_on(day, instant).await?;
         let expected = {
             let (store, before) = (engine.store.clone(), engine.board.status());
             match before.filter(|status| status.shop_day == day).and_then(|status| status.expected_today) {
                 Some(known) => Some(known),
-                None => tokio::task::spawn_blocking(move || -> anyhow::Result<Option<Money>> {
-                    let Some(generation) = store.generation_for(day)? else { return Ok(None) };
-                    Ok(store.prediction(generation.generation_id, TimeFrame::Day)?.map(|document| document.total_amount))
-                })
-                .await??,
+                None => {
+                    tokio::task::spawn_blocking(move || -> anyhow::Result<Option<Money>> {
+                        let Some(generation) = store.generation_for(day)? else { return Ok(None) };
+                        Ok(store.prediction(generation.generation_id, TimeFrame::Day)?.map(|document| document.total_amount))
+                    })
+                    .await??
+                }
             }
         };
         engine.board.set_status(LiveStatus {

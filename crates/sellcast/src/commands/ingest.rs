@@ -31,7 +31,8 @@ impl Ingest {
         let engine = self.place.engine_with("ingest", config).await?;
         let now = now(&engine.config, self.now, None);
         let reporter = Reporter::new();
-        let result = if self.replay_quarantine { engine.replay_quarantine(now, &reporter).await } else { engine.ingest(now, &reporter).await };
+        let result =
+            if self.replay_quarantine { engine.replay_quarantine(now, &reporter).await } else { engine.ingest(now, &reporter).await };
         reporter.done();
         let record = result?;
         if self.json {

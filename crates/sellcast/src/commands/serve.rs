@@ -101,7 +101,11 @@ fn clock(engine: &Arc<Engine>) -> Clock {
             Some((of, at)) if of == id => at,
             _ => {
                 // Forecasts are made at the end of the day before: the day that they begin with has just started.
-                let at = store.current().ok().flatten().map_or_else(Utc::now, |generation| generation.generated_at + chrono::Duration::seconds(2));
+                let at = store
+                    .current()
+                    .ok()
+                    .flatten()
+                    .map_or_else(Utc::now, |generation| generation.generated_at + chrono::Duration::seconds(2));
                 *known = Some((id, at));
                 at
             }

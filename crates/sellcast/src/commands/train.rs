@@ -37,7 +37,11 @@ impl Train {
         if self.json {
             return print_json(&trained);
         }
-        print(&format!("trained {} in {:.0} s", if trained.is_empty() { "nothing: the history is too short".into() } else { trained.join(", ") }, started.elapsed().as_secs_f64()));
+        print(&format!(
+            "trained {} in {:.0} s",
+            if trained.is_empty() { "nothing: the history is too short".into() } else { trained.join(", ") },
+            started.elapsed().as_secs_f64()
+        ));
         Ok(())
     }
 }

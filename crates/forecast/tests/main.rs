@@ -1,0 +1,5 @@
+//! The batch path from a small shop to published documents, on the real warehouse.
+
+mod leaks;
+mod path;
+mod shop;

@@ -1,0 +1,118 @@
+//! From the warehouse to documents: baselines, training, back-test, fall-back, and what must always hold of a forecast.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result};
+use sellcast_domain::{Money, PredictionDocument, Stage, TimeFrame};
+use sellcast_forecast::{Backtest, Forecaster, FrameModels, Ledger};
+
+use crate::shop::{SETTINGS, heading, ready};
+
+fn holds(document: &PredictionDocument) {
+    let frame = document.time_frame;
+    let mut ranks: Vec<u32> = document.categories.iter().map(|category| category.rank).collect();
+    ranks.sort_unstable();
+    assert_eq!(ranks, (1..=document.categories.len() as u32).collect::<Vec<_>>(), "{frame}: category ranks");
+    for category in &document.categories {
+        assert!((0.0..=1.0).contains(&category.confidence_score), "{frame}");
+        assert!(
+            category.interval.low <= category.predicted_sales_amount && category.predicted_sales_amount <= category.interval.high,
+            "{frame}"
+        );
+        let products: i64 = category.top_products.iter().map(|product| product.predicted_amount.cents()).sum();
+        assert!((products - category.predicted_sales_amount.cents()).abs() <= 100, "{frame}: the products of a short category are its sum");
+        for pair in category.top_products.windows(2) {
+            assert!(pair[0].predicted_amount >= pair[1].predicted_amount, "{frame}: ranked by amount");
+        }
+        for product in &category.top_products {
+            assert!(product.predicted_amount >= Money::ZERO && product.predicted_quantity >= 0.0, "{frame}: nothing negative");
+            assert!(product.interval.low <= product.predicted_amount && product.predicted_amount <= product.interval.high, "{frame}");
+            assert!(product.rank_interval.best <= product.rank && product.rank <= product.rank_interval.worst, "{frame}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn averages_come_first_models_replace_them_and_the_ledger_teaches() -> Result<()> {
+    let shop = ready(150).await?;
+    let now = shop.end.starts_at(shop.zone) - chrono::Duration::seconds(1);
+    let forecaster = Forecaster::open(&shop.warehouse, SETTINGS).await?;
+    let first = forecaster.publish(&heading(), shop.end, now, &BTreeMap::new()).await?;
+    assert_eq!(first.generation.stage, Stage::Baselines);
+    assert_eq!(first.predictions.len(), TimeFrame::ALL.len());
+    first.predictions.iter().for_each(holds);
+
+    let (models, rehearsal) = forecaster.train(TimeFrame::Week, shop.end, now).await?.context("150 days train a week")?;
+    let rehearsal = forecaster.rehearse(&rehearsal, shop.end).await?;
+    assert!(rehearsal.forecasts.iter().all(|forecast| forecast.period.last_day() < shop.end));
+    Ledger::new(&shop.warehouse).write(uuid::Uuid::from_u128(1).into(), &rehearsal.forecasts).await?;
+
+    // What is written to files is read back as the same model.
+    let artifact = models.artifact()?;
+    let again = FrameModels::from_files(&artifact.files, forecaster.definitions_version())?;
+    let forecast =
+        async |models: FrameModels| forecaster.publish(&heading(), shop.end, now, &BTreeMap::from([(TimeFrame::Week, models)])).await;
+    let (second, third) = (forecast(models).await?, forecast(again).await?);
+    assert_eq!(second.generation.stage, Stage::Models);
+    assert_eq!(second.predictions, third.predictions, "the same models give the same forecast");
+    second.predictions.iter().for_each(holds);
+    let week = second.predictions.iter().find(|document| document.time_frame == TimeFrame::Week).context("a week")?;
+    assert!(week.models.iter().any(|model| model.model == "gbm_amount" && model.weight > 0.0), "{:?}", week.models);
+    assert!(week.fallback.is_none());
+    assert!(week.categories.iter().flat_map(|c| &c.top_products).any(|product| !product.drivers.is_empty()), "drivers are told");
+    let record = second.record.frames.get(&TimeFrame::Week).context("the rehearsal is on the record")?;
+    assert!(!record.periods.is_empty() && !record.reliability.is_empty());
+    assert_eq!(forecaster.panel().last_day(), shop.end - 1);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn long_frames_say_that_they_fall_back_and_are_less_sure() -> Result<()> {
+    let shop = ready(150).await?;
+    let now = shop.end.starts_at(shop.zone) - chrono::Duration::seconds(1);
+    let forecaster = Forecaster::open(&shop.warehouse, SETTINGS).await?;
+    let made = forecaster.publish(&heading(), shop.end, now, &BTreeMap::new()).await?;
+    let of = |frame: TimeFrame| made.predictions.iter().find(|document| document.time_frame == frame).context("a document");
+    let (month, year) = (of(TimeFrame::Month)?, of(TimeFrame::Year)?);
+    assert!(month.fallback.is_none());
+    let reason = year.fallback.as_deref().context("a year cannot be trained on 150 days")?;
+    assert!(reason.contains("150 days"), "{reason}");
+    let relative = |document: &PredictionDocument| {
+        let top = &document.categories[0].top_products[0];
+        (top.interval.high.to_f64() - top.interval.low.to_f64()) / top.predicted_amount.to_f64()
+    };
+    assert!(relative(year) > relative(month), "a longer guess has a wider range");
+    assert!(year.total_amount.to_f64() > month.total_amount.to_f64() * 8.0);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ten_days_of_history_give_averages_and_say_so() -> Result<()> {
+    let shop = ready(10).await?;
+    let now = shop.end.starts_at(shop.zone) - chrono::Duration::seconds(1);
+    let forecaster = Forecaster::open(&shop.warehouse, SETTINGS).await?;
+    assert!(forecaster.train(TimeFrame::Week, shop.end, now).await?.is_none());
+    let made = forecaster.publish(&heading(), shop.end, now, &BTreeMap::new()).await?;
+    made.predictions.iter().for_each(holds);
+    assert!(made.predictions.iter().all(|document| document.fallback.is_some()));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_back_test_holds_the_published_forecast_against_every_candidate() -> Result<()> {
+    let shop = ready(150).await?;
+    let now = shop.end.starts_at(shop.zone);
+    let forecaster = Forecaster::open(&shop.warehouse, SETTINGS).await?;
+    let mut plan = Backtest::usual(TimeFrame::Week, forecaster.panel().first_day(), forecaster.panel().last_day())?;
+    plan.origins.drain(..plan.origins.len() - 2);
+    let report = forecaster.backtest(&plan, now, &|_| {}).await?;
+    for name in ["published", "logistic", "gbm_amount", "gbm_quantity", "last_period", "mean_8w", "half_4w_half_26w"] {
+        let metrics = report.models.get(name).with_context(|| format!("no {name}"))?;
+        assert!((0.0..=1.0).contains(&metrics.precision_at_5), "{name}");
+    }
+    let published = &report.models["published"];
+    assert!(published.ece.is_some() && published.coverage_80.is_some() && published.wape.is_some());
+    assert!(published.wape < report.models["last_period"].wape, "the combination beats last week's list on steady sales");
+    assert!(report.models["logistic"].wape.is_none(), "a model that only ranks has no error of amounts");
+    Ok(())
+}
