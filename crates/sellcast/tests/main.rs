@@ -1,5 +1,13 @@
 //! Whole-program scenarios: the real `sellcast`, a small shop in SQLite, real Delta tables, real requests and a real
 //! browser. What a crate can show by itself is tested there.
 
+mod bad_requests;
+mod bad_source;
+mod demo;
+mod kills;
+mod operation;
+mod pages;
 mod path;
 mod shop;
+mod sums;
+mod tables;

@@ -86,6 +86,13 @@ impl Shop {
         Self { folder }
     }
 
+    /// The same as another shop is now, in a folder of its own.
+    pub(crate) fn copy_of(other: &Self) -> Self {
+        let folder = TestDir::new("scenario").expect("a folder");
+        copy(&other.data(), &folder.join("data"));
+        Self { folder }
+    }
+
     /// The data folder.
     pub(crate) fn data(&self) -> PathBuf {
         self.folder.join("data")
@@ -112,9 +119,9 @@ impl Shop {
         Program::start_with(PROGRAM, name, self.folder.path(), with_data(command), environment).expect("the program")
     }
 
-    /// Serves the data folder on a free port.
+    /// Serves the data folder on a free port, with its newest forecast.
     pub(crate) async fn serve(&self) -> Server {
-        Server::of(self.start("serve", &["serve", "--port", "0"])).await
+        Server::of(self.start("serve", &["serve", "--port", "0"])).await.ready().await
     }
 
     /// A connection to the shop's own database, as the shop has it.
@@ -180,6 +187,12 @@ impl Server {
         Self { url, program }
     }
 
+    /// Waits until the newest forecast is loaded.
+    pub(crate) async fn ready(mut self) -> Self {
+        self.program.wait_for(&format!("{}/health/ready", self.url), PATIENCE).await.expect("a forecast");
+        self
+    }
+
     pub(crate) async fn get(&self, path: &str) -> Answer {
         Answer::of(reqwest::Client::new().get(format!("{}{path}", self.url))).await
     }
@@ -203,7 +216,8 @@ impl Server {
     }
 }
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_sellcast");
+/// The program under test.
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_sellcast");
 
 /// Runs a command to its end in `folder`, on the data folder `data` in it.
 pub(crate) async fn run(folder: &Path, command: &[&str]) -> Ran {
@@ -261,6 +275,8 @@ async fn write_shop(data: &Path) {
     let builder = TinyShop::builder().products(150).days(first_day, DAYS).orders_a_day(30);
     let shop = builder.write(&data.join("shop.db")).await.expect("a shop");
     assert_eq!(shop.end.to_string(), AS_OF);
+    // The same key in each folder, so that the tables of two shops can be compared.
+    fs::write(data.join("pseudonym.key"), [7; 32]).expect("a key");
     let config = shop.config().replace(&shop.file().display().to_string(), "shop.db");
     let config = config.replace("country = \"US\"", "country = \"US\"\nclock = \"data\"").replace("level = 2", "level = 2\nrounds = 20");
     fs::write(data.join("sellcast.toml"), config).expect("a configuration");
