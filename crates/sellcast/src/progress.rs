@@ -55,11 +55,11 @@ impl Progress for Reporter {
                 bar.set_message(what.to_owned());
             }
             None => {
-                if let Ok(mut state) = self.state.lock() {
-                    if state.step != what {
-                        eprintln!("{what}");
-                        *state = State { step: what.to_owned(), since: Instant::now() };
-                    }
+                if let Ok(mut state) = self.state.lock()
+                    && state.step != what
+                {
+                    eprintln!("{what}");
+                    *state = State { step: what.to_owned(), since: Instant::now() };
                 }
             }
         }
@@ -69,11 +69,11 @@ impl Progress for Reporter {
         match &self.bar {
             Some(bar) => bar.set_position(done),
             None => {
-                if let Ok(mut state) = self.state.lock() {
-                    if state.since.elapsed() > Duration::from_secs(5) {
-                        eprintln!("  {}: {done} rows", state.step);
-                        state.since = Instant::now();
-                    }
+                if let Ok(mut state) = self.state.lock()
+                    && state.since.elapsed() > Duration::from_secs(5)
+                {
+                    eprintln!("  {}: {done} rows", state.step);
+                    state.since = Instant::now();
                 }
             }
         }

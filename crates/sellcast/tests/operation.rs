@@ -100,7 +100,7 @@ async fn a_disk_that_fills_up_during_publication_leaves_the_old_generation() {
     let status = full.wait(PATIENCE).await.expect("an end");
     let said = full.stderr();
     assert_eq!(status.code(), Some(1), "{said}");
-    assert!(said.contains("former") && said.contains("publish") && !said.contains("panicked"), "{said}");
+    assert!(said.contains("no room on the disk") && said.contains("former") && !said.contains("panicked"), "{said}");
     let server = shop.serve().await;
     assert_eq!(server.list(WEEK).await, before, "the old generation is served");
     server.stop().await;

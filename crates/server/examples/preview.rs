@@ -1,10 +1,12 @@
 //! Serves a synthetic shop, to look at the pages while working on them:
-//! `cargo run -p sellcast-server --example preview -- 8090 [empty|stale|still]`.
+//! `cargo run -p sellcast-server --example preview -- 8090 [empty|stale|still|renew|FILE.redb]`. A file is served as it
+//! is, at 14:20 on the day of its current generation.
 
 #[path = "../tests/shop.rs"]
 mod shop;
 
 use std::error::Error;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,9 +21,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let port: u16 = arguments.next().unwrap_or_else(|| "8090".to_owned()).parse()?;
     let mode = arguments.next().unwrap_or_default();
     let folder = tempfile::tempdir()?;
-    let store = PredictionStore::open(&folder.path().join("predictions.redb"))?;
-    let today = shop::day("2017-12-04");
-    if mode != "empty" {
+    let own = mode.ends_with(".redb").then(|| PathBuf::from(&mode));
+    let store = PredictionStore::open(&own.clone().unwrap_or_else(|| folder.path().join("predictions.redb")))?;
+    let today = store.current()?.map_or_else(|| shop::day("2017-12-04"), |generation| generation.as_of);
+    if mode != "empty" && own.is_none() {
         for (as_of, edition) in [(today - 1, 1), (today, 1)] {
             store.publish(&shop::generation(as_of, edition))?;
         }

@@ -30,7 +30,6 @@ pub(crate) static ADDRESSES: LazyLock<Addresses> = LazyLock::new(|| Addresses {
 });
 
 /// `/assets/{name}`.
-#[expect(clippy::unused_async, reason = "a handler is async by contract")]
 pub(crate) async fn serve(Segment(name): Segment) -> Result<Response, ApiError> {
     let path = format!("/assets/{name}");
     let (content_type, content) = match path.as_str() {

@@ -234,7 +234,7 @@ async fn the_track_record_says_what_came() {
             "Top 10 found",
             "54 %",
             "80.6 %",
-            "27\u{a0}Nov – 3\u{a0}Dec",
+            "27\u{a0}Nov\u{a0}– 3\u{a0}Dec",
             "Largest misses",
             "said $412, came $198",
             "afterwards",

@@ -50,6 +50,7 @@ impl PredictionResult {
     }
 
     /// Categories by rank, best first; `limit` 1 to 100, `page` from 1.
+    #[expect(clippy::unused_async, reason = "the macro wants async resolvers where a limit of complexity is given")]
     #[graphql(complexity = "1 + limit.max(0) as usize * child_complexity")]
     async fn categories(&self, #[graphql(default = 10)] limit: i32, #[graphql(default = 1)] page: i32) -> Result<Vec<Category>> {
         let (limit, offset) = page_of(limit, page).map_err(error)?;

@@ -166,7 +166,7 @@ fn period_row(view: &View, score: &PeriodScore) -> PeriodRow {
         period: if score.period_start == score.period_end {
             day_short(score.period_start, near)
         } else {
-            format!("{} – {}", day_short(score.period_start, near), day_short(score.period_end, near))
+            format!("{}\u{a0}– {}", day_short(score.period_start, near), day_short(score.period_end, near))
         },
         said: view.show(score.forecast_amount),
         came: view.show(score.actual_amount),

@@ -34,7 +34,6 @@ pub(super) struct Ready {
 
 /// Whether the process answers.
 #[utoipa::path(get, path = "/health/live", tag = "health", responses((status = 200, description = "It answers", body = Live)))]
-#[expect(clippy::unused_async, reason = "a handler is async by contract")]
 pub(super) async fn live() -> Json<Live> {
     Json(Live { status: "live" })
 }
