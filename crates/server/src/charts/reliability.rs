@@ -4,7 +4,7 @@ use sellcast_domain::ReliabilityBin;
 
 use super::{Svg, escaped};
 
-const LEFT: f64 = 44.0;
+const LEFT: f64 = 54.0;
 const TOP: f64 = 8.0;
 const SIDE: f64 = 160.0;
 
@@ -26,7 +26,7 @@ pub(crate) fn reliability(bins: &[ReliabilityBin]) -> Svg {
     let (middle_x, middle_y) = (LEFT + SIDE / 2.0, TOP + SIDE / 2.0);
     let words = if words.is_empty() { "nothing scored yet".to_owned() } else { words.join("; ") };
     Svg(format!(
-        "<svg class=\"rel\" viewBox=\"0 0 226 206\" role=\"img\" aria-label=\"{}\">\
+        "<svg class=\"rel\" viewBox=\"0 0 236 206\" role=\"img\" aria-label=\"{}\">\
          <path class=\"grid\" d=\"M{LEFT},{bottom}H{right}M{LEFT},{middle_y}H{right}M{LEFT},{TOP}H{right}M{LEFT},{bottom}V{TOP}M{middle_x},{bottom}V{TOP}M{right},{bottom}V{TOP}\"/>\
          <path class=\"diag\" d=\"M{LEFT},{bottom}L{right},{TOP}\"/>{circles}\
          <text x=\"{}\" y=\"{}\" text-anchor=\"end\">100 %</text><text x=\"{}\" y=\"{}\" text-anchor=\"end\">50 %</text><text x=\"{}\" y=\"{}\" text-anchor=\"end\">0 %</text>\

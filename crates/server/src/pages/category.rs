@@ -14,7 +14,7 @@ use crate::charts::{self, Fan, Svg};
 use crate::problems::{ApiError, field_error, invalid, unknown_category};
 use crate::query::{Parameters, Segment};
 use crate::state::AppState;
-use crate::wording::{before, frame_word, percent, units};
+use crate::wording::{before, frame_word, group, percent, units};
 
 /// Products of a page.
 const ROWS: usize = 20;
@@ -87,9 +87,9 @@ pub(super) async fn page(State(state): State<AppState>, Segment(id): Segment, Or
         reset: view.link(&path).to_string(),
         action: path.clone(),
         shown: if rows.is_empty() {
-            format!("none of {count}")
+            format!("none of {}", group(count as u64))
         } else {
-            format!("{}–{} of {count}", wanted.start + 1, wanted.start + rows.len())
+            format!("{}–{} of {}", wanted.start + 1, wanted.start + rows.len(), group(count as u64))
         },
         rows,
         pages: page_links(page, pages, |number| filters.on(view.link(&path)).with("page", number)),

@@ -13,7 +13,7 @@ use crate::charts::{self, Svg};
 use crate::problems::ApiError;
 use crate::query::Parameters;
 use crate::state::AppState;
-use crate::wording::{before, change, day_plain, frame_word, heading, measured_percent, span};
+use crate::wording::{before, change, day_plain, frame_word, group, heading, measured_percent, span};
 
 /// Categories of a page.
 const ROWS: usize = 10;
@@ -104,7 +104,11 @@ pub(super) async fn page(State(state): State<AppState>, OriginalUri(uri): Origin
         lead: format!("What will sell best {}, over all categories.", span(document.period())),
         heading: title,
         facts: facts(&view, &record),
-        shown: if rows.is_empty() { format!("none of {count}") } else { format!("{}–{} of {count}", from + 1, from + rows.len()) },
+        shown: if rows.is_empty() {
+            format!("none of {}", group(count as u64))
+        } else {
+            format!("{}–{} of {}", from + 1, from + rows.len(), group(count as u64))
+        },
         rows,
         pages: page_links(page, pages, |number| view.link("/").with("page", number)),
         csv: view.link("/categories.csv").to_string(),

@@ -99,7 +99,7 @@ impl Base<'_> {
     fn among_the_first(self, product: &ProductPrediction) -> ProductPage {
         let view = self.view;
         let word = frame_word(view.time_frame());
-        let mut lead: Vec<String> = product.brand.iter().map(|brand| format!("{brand} brand")).collect();
+        let mut lead: Vec<String> = product.brand.iter().cloned().collect();
         lead.extend(product.price.map(|price| view.show(price)));
         let was = match product.previous_rank {
             Some(previous) => format!("{} {previous}", before(view.time_frame())),

@@ -65,7 +65,7 @@ struct CategoryRow {
     off: String,
     rank_said: u32,
     rank_came: u32,
-    sure: Svg,
+    sure: Option<Svg>,
     came_true: bool,
     verdict: String,
 }
@@ -192,7 +192,8 @@ fn category_row(view: &View, category: &ScoredCategory) -> CategoryRow {
         off: off(category.forecast_amount, category.actual_amount),
         rank_said: category.forecast_rank,
         rank_came: category.actual_rank,
-        sure: charts::sure(category.confidence_score, list, "categories"),
+        // A forecast made afterwards has no confidence of its own.
+        sure: (category.confidence_score > 0.0).then(|| charts::sure(category.confidence_score, list, "categories")),
         came_true: category.came_true,
         verdict: if category.came_true { format!("in the top {list}") } else { format!("rank {}", category.actual_rank) },
     }
