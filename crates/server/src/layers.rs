@@ -105,3 +105,31 @@ pub(crate) async fn no_such_path() -> ApiError {
 pub(crate) async fn no_such_method() -> ApiError {
     ApiError(Problem::new(ProblemKind::MethodNotAllowed, "use one of the methods in the `Allow` header"))
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::Router;
+    use axum::body::{Body, to_bytes};
+    use axum::routing::get;
+    use tower::ServiceExt;
+    use tower_http::catch_panic::CatchPanicLayer;
+
+    use super::*;
+
+    async fn fails() -> &'static str {
+        let nothing: [u8; 0] = [];
+        std::hint::black_box(&nothing[..]).first().map(|_| "there").expect("the planted panic")
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_a_problem_that_tells_no_secrets() {
+        let router: Router = Router::new().route("/", get(fails)).layer(CatchPanicLayer::custom(after_panic));
+        let request = Request::builder().uri("/").body(Body::empty()).expect("a request");
+        let response = router.oneshot(request).await.expect("an answer");
+        assert_eq!(response.status(), 500);
+        assert_eq!(response.headers()["content-type"], "application/problem+json");
+        let body = to_bytes(response.into_body(), 10_000).await.expect("a body");
+        let text = String::from_utf8(body.to_vec()).expect("text");
+        assert!(text.contains("\"code\":\"INTERNAL\"") && !text.contains("planted"), "{text}");
+    }
+}

@@ -93,6 +93,19 @@ async fn the_api_is_described() {
     }
 }
 
+/// `SELLCAST_UPDATE_REFERENCE=1 cargo test -p sellcast-server` writes the page anew.
+#[tokio::test]
+async fn the_reference_page_is_the_description() {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/openapi.json");
+    let app = App::empty();
+    let served = app.get("/openapi.json").await.json();
+    if std::env::var_os("SELLCAST_UPDATE_REFERENCE").is_some() {
+        std::fs::write(page, format!("{served:#}\n")).expect("written");
+    }
+    let written: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(page).expect("the page is there")).expect("JSON");
+    assert!(written == served, "docs/openapi.json is not what the server gives; run with SELLCAST_UPDATE_REFERENCE=1");
+}
+
 #[tokio::test]
 async fn too_many_requests_at_once_are_turned_away() {
     let app = App::with(ServerSettings { max_concurrent: 0, ..ServerSettings::new("Corner Market", chrono_tz::UTC) });

@@ -55,10 +55,13 @@ async fn categories_have_the_promised_shape() {
 #[tokio::test]
 async fn a_category_answer_reads_like_this() {
     let app = App::open().await;
-    let answer = app.get(&format!("{CATEGORIES}?timeFrame=month&limit=1")).await;
-    insta::assert_json_snapshot!("categories_month_1", answer.json());
-    let answer = app.get(&format!("{CATEGORIES}/21/products?timeFrame=day&limit=1")).await;
-    insta::assert_json_snapshot!("products_day_1", answer.json());
+    let month = app.get(&format!("{CATEGORIES}?timeFrame=month&limit=1")).await.json();
+    let day = app.get(&format!("{CATEGORIES}/21/products?timeFrame=day&limit=1")).await.json();
+    // The order of fields in a parsed answer depends on how serde_json was built.
+    insta::with_settings!({ sort_maps => true }, {
+        insta::assert_json_snapshot!("categories_month_1", month);
+        insta::assert_json_snapshot!("products_day_1", day);
+    });
 }
 
 #[tokio::test]

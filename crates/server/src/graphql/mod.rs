@@ -104,3 +104,20 @@ fn error(problem: Problem) -> async_graphql::Error {
     }
     error
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `SELLCAST_UPDATE_REFERENCE=1 cargo test -p sellcast-server` writes the page anew.
+    #[test]
+    fn the_reference_page_is_the_schema() {
+        let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/schema.graphql");
+        let schema = schema().sdl();
+        if std::env::var_os("SELLCAST_UPDATE_REFERENCE").is_some() {
+            std::fs::write(page, &schema).expect("written");
+        }
+        let written = std::fs::read_to_string(page).expect("the page is there");
+        assert_eq!(written, schema, "docs/schema.graphql is not what the server offers; run with SELLCAST_UPDATE_REFERENCE=1");
+    }
+}
