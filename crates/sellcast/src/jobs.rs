@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use apalis::prelude::{BoxDynError, Data, TaskBuilder, TaskSink, WorkerBuilder};
+use apalis::prelude::{BackendExt, BoxDynError, Data, TaskBuilder, TaskSink, WorkerBuilder};
 use apalis_sqlite::{Config, SqliteStorage};
 use chrono::{DateTime, Utc};
 use sellcast_domain::ShopDay;
@@ -14,6 +14,9 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use crate::engine::Engine;
+
+/// How often a worker looks for jobs; without it the library looks at each heartbeat only, every 30 s.
+const POLL: Duration = Duration::from_millis(250);
 
 /// Closes a shop day: ingest, score, learn, forecast the next day on, publish.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -69,11 +72,11 @@ impl Jobs {
         let (for_nights, for_trainings) = (engine.clone(), outcomes.clone());
         let backend = nightly.clone();
         keep_working("nightly", move |name| {
-            WorkerBuilder::new(name).backend(backend.clone()).data(for_nights.clone()).data(outcome.clone()).build(run_nightly).run()
+            WorkerBuilder::new(name).backend(backend.clone().poll_with_interval(POLL)).data(for_nights.clone()).data(outcome.clone()).build(run_nightly).run()
         });
         let backend = training.clone();
         keep_working("training", move |name| {
-            WorkerBuilder::new(name).backend(backend.clone()).data(engine.clone()).data(for_trainings.clone()).build(run_training).run()
+            WorkerBuilder::new(name).backend(backend.clone().poll_with_interval(POLL)).data(engine.clone()).data(for_trainings.clone()).build(run_training).run()
         });
         Ok(Self { nightly, training, outcomes })
     }
