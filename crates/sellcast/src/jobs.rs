@@ -72,11 +72,21 @@ impl Jobs {
         let (for_nights, for_trainings) = (engine.clone(), outcomes.clone());
         let backend = nightly.clone();
         keep_working("nightly", move |name| {
-            WorkerBuilder::new(name).backend(backend.clone().poll_with_interval(POLL)).data(for_nights.clone()).data(outcome.clone()).build(run_nightly).run()
+            WorkerBuilder::new(name)
+                .backend(backend.clone().poll_with_interval(POLL))
+                .data(for_nights.clone())
+                .data(outcome.clone())
+                .build(run_nightly)
+                .run()
         });
         let backend = training.clone();
         keep_working("training", move |name| {
-            WorkerBuilder::new(name).backend(backend.clone().poll_with_interval(POLL)).data(engine.clone()).data(for_trainings.clone()).build(run_training).run()
+            WorkerBuilder::new(name)
+                .backend(backend.clone().poll_with_interval(POLL))
+                .data(engine.clone())
+                .data(for_trainings.clone())
+                .build(run_training)
+                .run()
         });
         Ok(Self { nightly, training, outcomes })
     }

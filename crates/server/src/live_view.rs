@@ -28,7 +28,8 @@ pub(crate) struct LiveView {
     pub(crate) paused: bool,
     /// Whether its last day is over.
     pub(crate) finished: bool,
-    /// What the machine is doing now.
+    /// What the machine is doing now; events carry it with the status below.
+    #[serde(skip_serializing)]
     pub(crate) activity: Option<String>,
     /// The status as it is.
     #[serde(flatten)]
