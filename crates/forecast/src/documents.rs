@@ -2,17 +2,16 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use arrow::array::{Array, AsArray};
-use arrow::datatypes::{DataType, Float64Type, Int32Type, Int64Type};
 use chrono::{DateTime, Utc};
 use sellcast_domain::{
     CategoryHistory, CategoryId, CategoryPrediction, ConfidenceFactors, Continuation, ContinuedProduct, Currency, Driver, Generation,
-    GenerationId, Interval, ModelVersion, Money, PredictionDocument, PredictionId, ProductHistory, ProductId, ProductPrediction,
-    RankInterval, ShopDay, Stage, TimeFrame, TopK, TrackRecord,
+    GenerationId, Interval, ModelVersion, Money, PredictionDocument, PredictionId, ProductId, ProductPrediction, RankInterval, ShopDay,
+    Stage, TimeFrame, TopK, TrackRecord,
 };
 use sellcast_features::Target;
 use uuid::Uuid;
 
+use crate::catalogue::Catalogue;
 use crate::error::ForecastError;
 use crate::explain::drivers;
 use crate::forecaster::{Forecaster, FrameForecast};
@@ -25,26 +24,6 @@ use crate::train::FrameModels;
 const FIRST: u32 = 100;
 /// Products per category that get drivers: what pages show first.
 const EXPLAINED: u32 = 20;
-/// Weeks of history in charts.
-const WEEKS: i64 = 52;
-
-/// Weekly amounts of products.
-type ByProduct = BTreeMap<ProductId, Vec<f64>>;
-
-/// Names and the like, as of the newest ingest.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Catalogue {
-    products: HashMap<ProductId, Product>,
-    by_category: BTreeMap<CategoryId, Vec<ProductId>>,
-    categories: HashMap<CategoryId, (String, Vec<String>)>,
-}
-
-#[derive(Clone, Debug)]
-struct Product {
-    name: String,
-    brand: Option<String>,
-    price: Option<Money>,
-}
 
 /// The documents of a generation, ready for the prediction store.
 #[derive(Clone, Debug)]
@@ -70,56 +49,6 @@ pub struct Shop {
     pub currency: Currency,
     /// IANA name of its time zone.
     pub time_zone: String,
-}
-
-impl Catalogue {
-    async fn load(forecaster: &Forecaster<'_>) -> Result<Self, ForecastError> {
-        let session = forecaster.warehouse.session().await?;
-        let mut catalogue = Self::default();
-        let sql = "select category_id, cast(name as varchar) as name, parent_category_id from dim_category";
-        let mut parents: HashMap<CategoryId, CategoryId> = HashMap::new();
-        let mut names: HashMap<CategoryId, String> = HashMap::new();
-        for batch in session.sql(sql).await?.collect().await? {
-            let (ids, parent) = (batch["category_id"].as_primitive::<Int64Type>(), batch["parent_category_id"].as_primitive::<Int64Type>());
-            for (row, name) in text(&batch["name"])?.into_iter().enumerate() {
-                let id = CategoryId::from(ids.value(row));
-                names.insert(id, name.unwrap_or_default());
-                if parent.is_valid(row) {
-                    parents.insert(id, parent.value(row).into());
-                }
-            }
-        }
-        for (id, name) in &names {
-            let (mut path, mut at) = (Vec::new(), *id);
-            while let Some(parent) = parents.get(&at).filter(|_| path.len() < 32) {
-                path.insert(0, names.get(parent).cloned().unwrap_or_default());
-                at = *parent;
-            }
-            catalogue.categories.insert(*id, (name.clone(), path));
-        }
-        let sql = r"select p.product_id, cast(p.name as varchar) as name, cast(p.brand as varchar) as brand,
-                    cast(p.current_price as double) as price, c.forecast_category_id as category
-                    from dim_product p join dim_category c on p.category_id = c.category_id
-                    where p.is_current and not c.is_excluded and c.forecast_category_id is not null order by p.product_id";
-        for batch in session.sql(sql).await?.collect().await? {
-            let id = |name: &str| batch[name].as_primitive::<Int64Type>();
-            let (ids, categories, prices) = (id("product_id"), id("category"), batch["price"].as_primitive::<Float64Type>());
-            let (names, brands) = (text(&batch["name"])?, text(&batch["brand"])?);
-            for row in 0..batch.num_rows() {
-                let price = prices.is_valid(row).then(|| prices.value(row)).and_then(|p| Money::try_from(p).ok());
-                let product =
-                    Product { name: names[row].clone().unwrap_or_default(), brand: brands[row].clone().filter(|b| !b.is_empty()), price };
-                catalogue.products.insert(ids.value(row).into(), product);
-                catalogue.by_category.entry(categories.value(row).into()).or_default().push(ids.value(row).into());
-            }
-        }
-        Ok(catalogue)
-    }
-}
-
-fn text(column: &arrow::array::ArrayRef) -> Result<Vec<Option<String>>, ForecastError> {
-    let column = arrow::compute::cast(column, &DataType::Utf8).map_err(datafusion::error::DataFusionError::from)?;
-    Ok(column.as_string::<i32>().iter().map(|value| value.map(str::to_owned)).collect())
 }
 
 impl Forecaster<'_> {
@@ -193,51 +122,6 @@ impl Forecaster<'_> {
         let histories = self.histories(as_of, &predictions).await?;
         let record = tokio::task::block_in_place(|| record(&ended, &frames, &catalogue_names(&catalogue)));
         Ok(Publication { generation, predictions, continuations, histories, record })
-    }
-
-    /// Weekly sales of every category and of every product that some frame shows in full.
-    async fn histories(&self, as_of: ShopDay, predictions: &[PredictionDocument]) -> Result<Vec<CategoryHistory>, ForecastError> {
-        let shown: std::collections::HashSet<ProductId> =
-            predictions.iter().flat_map(|p| &p.categories).flat_map(|c| &c.top_products).map(|product| product.product_id).collect();
-        let weeks = (self.panel.history_days(as_of) / 7).clamp(1, WEEKS);
-        let day = as_of.epoch_days();
-        let sql = format!(
-            "select category_id, product_id, cast(({day} - 1 - day) / 7 as int) as week, sum(amount) as amount from panel \
-             where visible_from <= {day} and day < {day} and day >= {day} - {} group by 1, 2, 3",
-            weeks * 7
-        );
-        let mut sums: BTreeMap<CategoryId, (Vec<f64>, ByProduct)> = BTreeMap::new();
-        for batch in self.panel.context().sql(&sql).await?.collect().await? {
-            let id = |name: &str| batch[name].as_primitive::<Int64Type>();
-            let (categories, products, week, amounts) = (
-                id("category_id"),
-                id("product_id"),
-                batch["week"].as_primitive::<Int32Type>(),
-                batch["amount"].as_primitive::<Float64Type>(),
-            );
-            for row in 0..batch.num_rows() {
-                let at = (weeks - 1) as usize - (week.value(row) as usize).min(weeks as usize - 1);
-                let category = sums.entry(categories.value(row).into()).or_insert_with(|| (vec![0.0; weeks as usize], ByProduct::new()));
-                category.0[at] += amounts.value(row);
-                let product = ProductId::from(products.value(row));
-                if shown.contains(&product) {
-                    category.1.entry(product).or_insert_with(|| vec![0.0; weeks as usize])[at] += amounts.value(row);
-                }
-            }
-        }
-        let amounts = |values: Vec<f64>| values.into_iter().map(money).collect::<Vec<_>>();
-        Ok(sums
-            .into_iter()
-            .map(|(category_id, (total, products))| CategoryHistory {
-                category_id,
-                week_starts: (0..weeks).map(|week| as_of - 7 * (weeks - week)).collect(),
-                amounts: amounts(total),
-                products: products
-                    .into_iter()
-                    .map(|(product_id, values)| ProductHistory { product_id, amounts: amounts(values) })
-                    .collect(),
-            })
-            .collect())
     }
 }
 
@@ -443,7 +327,7 @@ fn previous_ranks(previous: &Target) -> HashMap<ProductId, (u32, f64)> {
 }
 
 /// To the cent. Sums of finite amounts are finite; anything else would be a bug in a model and is shown as nothing.
-fn money(units: f64) -> Money {
+pub(crate) fn money(units: f64) -> Money {
     Money::try_from(units).unwrap_or(Money::ZERO)
 }
 

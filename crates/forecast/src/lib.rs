@@ -5,12 +5,14 @@
 mod backtest;
 mod calibration;
 mod candidates;
+mod catalogue;
 mod documents;
 mod error;
 mod explain;
 mod fallback;
 mod forecaster;
 mod hedge;
+mod history;
 mod learn;
 mod ledger;
 mod metrics;
