@@ -10,7 +10,7 @@ use hessboost::prelude::{
 use crate::error::ForecastError;
 use crate::rows::Rows;
 
-/// Fitting settings. Chosen on origins before November 2017 of the demo data, see docs/accuracy.md.
+/// Fitting settings. The tree settings below are usual values for sparse sales, not tuned on any data.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct BoostSettings {
     pub(crate) rounds: usize,
