@@ -13,6 +13,7 @@ mod fallback;
 mod forecaster;
 mod hedge;
 mod history;
+mod importance;
 mod learn;
 mod ledger;
 mod metrics;
@@ -21,6 +22,7 @@ mod plan;
 mod record;
 mod rehearsal;
 mod rows;
+mod series;
 mod train;
 
 pub use backtest::{Backtest, BacktestReport};
@@ -28,9 +30,11 @@ pub use documents::{Publication, Shop};
 pub use error::ForecastError;
 pub use forecaster::{Forecaster, Settings};
 pub use hedge::Hedge;
+pub use importance::FeatureImportance;
 pub use learn::Learned;
 pub use ledger::{ForecastPeriod, Ledger};
 pub use metrics::{Scored, top_categories};
+pub use models::kind::{ModelKind, ModelSet, UnknownModel};
 pub use plan::FramePlan;
 pub use rehearsal::Rehearsal;
 

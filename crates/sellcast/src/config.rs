@@ -8,6 +8,7 @@ use chrono_tz::Tz;
 use figment::Figment;
 use figment::providers::{Env, Format, Toml};
 use sellcast_domain::Currency;
+use sellcast_forecast::ModelSet;
 use sellcast_warehouse::{SourceMapping, WarehouseSettings};
 use serde::Deserialize;
 
@@ -50,6 +51,7 @@ pub(crate) struct Forecast {
     pub(crate) exclude: Vec<String>,
     pub(crate) rounds: usize,
     pub(crate) seed: u64,
+    pub(crate) models: ModelSet,
     pub(crate) retrain_days: u32,
 }
 
@@ -136,6 +138,7 @@ mod tests {
         let config = load("").expect("valid");
         assert_eq!(config.server.port, 8080);
         assert!(config.source.is_none());
+        assert_eq!(config.forecast.models, ModelSet::DEFAULT);
     }
 
     #[test]
@@ -144,6 +147,7 @@ mod tests {
         refuses("[shop]\ncurrency = \"dollars\"\n", &["shop.currency", "USD"]);
         refuses("[shop]\ntime_zone = \"Mars/Olympus\"\n", &["time_zone", "Mars/Olympus"]);
         refuses("[forecast]\nrounds = 0\n", &["forecast.rounds", "5000"]);
+        refuses("[forecast]\nmodels = [\"oracle\"]\n", &["forecast.models", "oracle", "gbm_amount", "lambdamart"]);
         refuses("[nonsense]\nkey = 1\n", &["nonsense"]);
     }
 }

@@ -56,7 +56,7 @@ impl Engine {
     }
 
     fn settings(&self) -> Settings {
-        Settings { rounds: self.config.forecast.rounds, seed: self.config.forecast.seed }
+        Settings { rounds: self.config.forecast.rounds, seed: self.config.forecast.seed, models: self.config.forecast.models }
     }
 
     fn shop(&self) -> Shop {
