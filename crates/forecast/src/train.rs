@@ -33,20 +33,20 @@ pub struct FrameModels {
     pub(crate) amount: Boosted,
     pub(crate) quantity: Boosted,
     pub(crate) membership: Logistic,
-    facts: Facts,
+    pub(crate) facts: Facts,
 }
 
 /// What the registry keeps of a training beside the models.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Facts {
-    definitions_version: String,
+pub(crate) struct Facts {
+    pub(crate) definitions_version: String,
     features: Vec<String>,
-    origins: Vec<ShopDay>,
+    pub(crate) origins: Vec<ShopDay>,
     rows: usize,
-    rounds: usize,
-    seed: u64,
+    pub(crate) rounds: usize,
+    pub(crate) seed: u64,
     seconds: f64,
-    importance: Vec<(String, f64)>,
+    pub(crate) importance: Vec<(String, f64)>,
 }
 
 /// A trained frame as files: what is needed to forecast again, bit for bit.
