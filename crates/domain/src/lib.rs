@@ -5,6 +5,7 @@ mod confidence;
 mod currency;
 mod day;
 mod ids;
+mod learning;
 mod live;
 mod money;
 mod period;
@@ -16,12 +17,16 @@ pub use confidence::{ConfidenceFactors, TopK};
 pub use currency::Currency;
 pub use day::{InvalidDay, ShopDay};
 pub use ids::{CategoryId, CustomerId, GenerationId, PredictionId, ProductId, SaleId};
+pub use learning::{
+    Arm, ArmScore, Duel, Experiment, ExperimentPeriod, ExperimentRecord, GroupWeights, InvalidModelEvent, Learning, LearningStep,
+    ModelEvent, ModelEventKind, ModelsRecord, Verdict, WeightChange,
+};
 pub use live::{LiveStatus, ReplayStatus};
 pub use money::{InvalidMoney, Money};
 pub use period::{InvalidTimeFrame, Period, TimeFrame};
 pub use prediction::{
-    CategoryHistory, CategoryPrediction, Continuation, ContinuedProduct, Driver, Generation, Interval, ModelVersion, PredictionDocument,
-    ProductHistory, ProductPrediction, RankInterval, Stage,
+    CategoryHistory, CategoryPrediction, Continuation, ContinuedProduct, Driver, Generation, Interval, ModelSource, ModelVersion,
+    PredictionDocument, ProductHistory, ProductPrediction, Provenance, RankInterval, Stage,
 };
 pub use problem::{FieldError, Problem, ProblemKind};
 pub use record::{FrameRecord, Metrics, Miss, Origin, PeriodScore, ReliabilityBin, ScoredCategory, TrackRecord};

@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::{CategoryId, ConfidenceFactors, Currency, GenerationId, Money, Period, PredictionId, ProductId, ShopDay, TimeFrame, TopK};
+use crate::{
+    CategoryId, ConfidenceFactors, Currency, Experiment, GenerationId, Money, Period, PredictionId, ProductId, ShopDay, TimeFrame, TopK,
+};
 
 /// How far the models of a generation have come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,8 +52,38 @@ pub struct Generation {
     pub sales_until: ShopDay,
     /// The document of each frame.
     pub predictions: BTreeMap<TimeFrame, PredictionId>,
-    /// Warehouse table versions it came from.
+    /// Warehouse table versions it came from, the ledger's and the feature store's among them.
     pub warehouse_versions: BTreeMap<String, u64>,
+    /// What else it takes to make it again, bit for bit.
+    #[serde(default)]
+    pub provenance: Provenance,
+    /// The experiment that runs beside it; its arms have documents of their own.
+    #[serde(default)]
+    pub experiment: Option<Experiment>,
+}
+
+/// What a generation was made by, beside the data.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Provenance {
+    /// Version of the program; empty for generations older than this record.
+    pub program_version: String,
+    /// Version of the feature definitions.
+    pub definitions_version: String,
+    /// Seed of ids and of training.
+    pub seed: u64,
+    /// Boosting rounds.
+    pub rounds: usize,
+    /// The trained models of each frame.
+    pub models: BTreeMap<TimeFrame, ModelSource>,
+}
+
+/// One registered version of a frame's models.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelSource {
+    /// Its version (`week/2017-12-04`).
+    pub version: String,
+    /// Digest of its files.
+    pub digest: String,
 }
 
 /// An 80 % prediction interval of an amount.

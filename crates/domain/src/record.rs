@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{CategoryId, Money, ProductId, ShopDay, TimeFrame};
+use crate::{CategoryId, Driver, ExperimentRecord, Learning, ModelsRecord, Money, ProductId, ShopDay, TimeFrame};
 
 /// Accuracy over a set of category-periods (design: back-test protocol). Shares are 0 to 1.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -47,6 +47,12 @@ pub enum Origin {
 pub struct TrackRecord {
     /// Per frame that has scores.
     pub frames: BTreeMap<TimeFrame, FrameRecord>,
+    /// Which versions of models forecast, and why.
+    #[serde(default)]
+    pub models: ModelsRecord,
+    /// What the running experiment has shown.
+    #[serde(default)]
+    pub experiment: Option<ExperimentRecord>,
 }
 
 /// One frame's record.
@@ -62,6 +68,9 @@ pub struct FrameRecord {
     pub worst_misses: Vec<Miss>,
     /// Weight of each model in the combination now.
     pub weights: BTreeMap<String, f64>,
+    /// How the weights came about.
+    #[serde(default)]
+    pub learning: Learning,
 }
 
 /// How one forecast came out.
@@ -130,4 +139,7 @@ pub struct Miss {
     pub forecast_amount: Money,
     /// Came.
     pub actual_amount: Money,
+    /// Why it was forecast so, strongest reasons first; empty where the models gave none.
+    #[serde(default)]
+    pub drivers: Vec<Driver>,
 }

@@ -25,6 +25,9 @@ pub struct OfflineStore<'a> {
 }
 
 impl<'a> OfflineStore<'a> {
+    /// The tables of the warehouse that it keeps.
+    pub const TABLES: [&'static str; 2] = [TABLE, LINEAGE];
+
     /// The store of one version of the definitions.
     pub fn new(warehouse: &'a Warehouse, definitions: &'a Definitions) -> Self {
         Self { warehouse, definitions }
@@ -80,7 +83,8 @@ impl<'a> OfflineStore<'a> {
     }
 
     async fn write(&self, panel: &Panel, sets: &[FeatureSet], now: DateTime<Utc>) -> Result<(), FeatureError> {
-        if sets.is_empty() {
+        // A view of the past is computed from, not written to.
+        if sets.is_empty() || self.warehouse.is_read_only() {
             return Ok(());
         }
         let days: Vec<String> = sets.iter().map(|set| format!("date '{}'", set.as_of)).collect();

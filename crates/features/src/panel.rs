@@ -129,6 +129,9 @@ impl Panel {
 }
 
 /// Sales by product and day. A row becomes visible on the day after both its own day and the day it became known.
+///
+/// Amounts are rounded to the next 2^-20: sums of such doubles are exact up to thousands of millions, so that they do
+/// not depend on the order in which threads add them up, and a forecast can be rebuilt bit for bit.
 fn sales_sql(zone: &str) -> String {
     r#"
     select product_id, category_id, day, visible_from, sum(amount) as amount, sum(quantity) as quantity,
@@ -137,8 +140,8 @@ fn sales_sql(zone: &str) -> String {
       select f.product_id, p.forecast_category_id as category_id, cast(f.date_id as int) as day,
              greatest(cast(f.date_id as int),
                       cast(cast(to_local_time(arrow_cast(f.known_at, 'Timestamp(Microsecond, Some("ZONE"))')) as date) as int)) + 1 as visible_from,
-             cast(f.total_price as double) as amount, cast(f.quantity as double) as quantity,
-             1 as transactions, coalesce(cast(f.discount as double), 0.0) as discount
+             round(cast(f.total_price as double) * 1048576.0) / 1048576.0 as amount, round(cast(f.quantity as double) * 1048576.0) / 1048576.0 as quantity,
+             1 as transactions, round(coalesce(cast(f.discount as double), 0.0) * 1048576.0) / 1048576.0 as discount
       from fact_sales f join dim_category p on f.category_id = p.category_id
       where not p.is_excluded and p.forecast_category_id is not null)
     group by product_id, category_id, day, visible_from"#

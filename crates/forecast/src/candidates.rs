@@ -66,25 +66,6 @@ impl Candidates {
         }
         Ok(Self { amounts, quantity, membership, activity: rows.column("transactions_91d").iter().map(|v| v.max(0.0)).collect() })
     }
-
-    /// The combination by `weights`; models without a weight count nothing.
-    pub(crate) fn combine(&self, weights: &BTreeMap<String, f64>) -> Vec<f32> {
-        combine(&self.amounts, weights, self.quantity.len())
-    }
-}
-
-/// The weighted mean of the amounts, over the models that have both amounts and a weight.
-pub(crate) fn combine(amounts: &BTreeMap<String, Vec<f32>>, weights: &BTreeMap<String, f64>, rows: usize) -> Vec<f32> {
-    let mut combined = vec![0.0_f64; rows];
-    let mut total = 0.0;
-    for (model, values) in amounts {
-        let weight = weights.get(model).copied().unwrap_or(0.0);
-        if weight > 0.0 {
-            total += weight;
-            combined.iter_mut().zip(values).for_each(|(sum, value)| *sum += weight * f64::from(*value));
-        }
-    }
-    combined.into_iter().map(|sum| if total > 0.0 { (sum / total) as f32 } else { 0.0 }).collect()
 }
 
 /// Mean absolute deviation of the candidates from the combination, relative to it.

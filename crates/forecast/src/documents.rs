@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, HashMap};
 use chrono::{DateTime, Utc};
 use sellcast_domain::{
     CategoryHistory, CategoryId, CategoryPrediction, ConfidenceFactors, Continuation, ContinuedProduct, Currency, Driver, Generation,
-    GenerationId, Interval, ModelVersion, Money, PredictionDocument, PredictionId, ProductId, ProductPrediction, RankInterval, ShopDay,
-    Stage, TimeFrame, TopK, TrackRecord,
+    GenerationId, Interval, ModelSource, ModelVersion, Money, PredictionDocument, PredictionId, ProductId, ProductPrediction, Provenance,
+    RankInterval, ShopDay, Stage, TimeFrame, TopK, TrackRecord,
 };
-use sellcast_features::Target;
+use sellcast_features::{OfflineStore, Target};
 use uuid::Uuid;
 
 use crate::catalogue::Catalogue;
@@ -64,14 +64,38 @@ impl Forecaster<'_> {
         now: DateTime<Utc>,
         models: &BTreeMap<TimeFrame, FrameModels>,
     ) -> Result<Publication, ForecastError> {
+        let (mut publication, forecasts) = self.make(shop, as_of, now, models).await?;
+        // What was computed for this forecast is kept with it: rebuilding it reads the same features.
+        let newest = self.warehouse.newest_versions().await?;
+        for table in OfflineStore::TABLES {
+            if let Some(version) = newest.get(table) {
+                publication.generation.warehouse_versions.insert(table.to_owned(), *version);
+            }
+        }
+        Ledger::new(self.warehouse).write(publication.generation.generation_id, &forecasts).await?;
+        Ok(publication)
+    }
+
+    /// The documents of a generation and its rows of the ledger, which are not written: the same warehouse versions,
+    /// settings, models and `now` give the same ones, bit for bit.
+    ///
+    /// # Errors
+    /// When features, models or the ledger fail.
+    pub async fn make(
+        &self,
+        shop: &Shop,
+        as_of: ShopDay,
+        now: DateTime<Utc>,
+        models: &BTreeMap<TimeFrame, FrameModels>,
+    ) -> Result<(Publication, Vec<ForecastPeriod>), ForecastError> {
         let generation_id = GenerationId::from(id_at(now, self.settings.seed, as_of, models.len() as u64));
         let mut ended = BTreeMap::new();
         for frame in TimeFrame::ALL {
             ended.insert(frame, self.scored(frame, as_of).await?);
         }
-        let frames = self.forecast(as_of, models, &ended, now).await?;
-        let catalogue = Catalogue::load(self).await?;
         let set = self.sets(&[as_of], now).await?.swap_remove(0);
+        let frames = self.forecast(&set, models, &ended, now).await?;
+        let catalogue = Catalogue::load(self).await?;
         let mut predictions = Vec::new();
         let mut continuations = Vec::new();
         for frame in &frames {
@@ -116,12 +140,22 @@ impl Forecaster<'_> {
             sales_until: self.panel.last_day().min(as_of - 1),
             predictions: predictions.iter().map(|document| (document.time_frame, document.prediction_id)).collect(),
             warehouse_versions: self.panel.source().warehouse_versions.clone(),
+            provenance: Provenance {
+                program_version: env!("CARGO_PKG_VERSION").to_owned(),
+                definitions_version: self.definitions.version().to_owned(),
+                seed: self.settings.seed,
+                rounds: self.settings.rounds,
+                models: models
+                    .iter()
+                    .map(|(frame, models)| (*frame, ModelSource { version: models.version(), digest: String::new() }))
+                    .collect(),
+            },
+            experiment: None,
         };
         let forecasts: Vec<ForecastPeriod> = frames.iter().map(|frame| frame.forecast.clone()).collect();
-        Ledger::new(self.warehouse).write(generation_id, &forecasts).await?;
         let histories = self.histories(as_of, &predictions).await?;
         let record = tokio::task::block_in_place(|| record(&ended, &frames, &catalogue_names(&catalogue)));
-        Ok(Publication { generation, predictions, continuations, histories, record })
+        Ok((Publication { generation, predictions, continuations, histories, record }, forecasts))
     }
 }
 

@@ -51,7 +51,7 @@ pub(crate) fn extend(shorter: &FrameForecast, frame: TimeFrame, history_days: i6
     FrameForecast { forecast, learned: shorter.learned.clone(), factor: widening, fallback: Some(fallback), based_on: shorter.based_on }
 }
 
-fn name(frame: TimeFrame) -> &'static str {
+pub(crate) fn name(frame: TimeFrame) -> &'static str {
     match frame {
         TimeFrame::Day => "day",
         TimeFrame::Week => "week",

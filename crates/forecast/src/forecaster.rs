@@ -147,15 +147,15 @@ impl<'a> Forecaster<'a> {
     /// one when the history is too short even for those.
     pub(crate) async fn forecast(
         &self,
-        as_of: ShopDay,
+        set: &FeatureSet,
         models: &BTreeMap<TimeFrame, FrameModels>,
         ended: &BTreeMap<TimeFrame, Vec<ScoredPeriod>>,
         now: DateTime<Utc>,
     ) -> Result<Vec<FrameForecast>, ForecastError> {
-        let sets = self.sets(&[as_of], now).await?;
-        let Some(set) = sets.first().filter(|set| !set.is_empty()) else {
+        let as_of = set.as_of;
+        if set.is_empty() {
             return Err(ForecastError::TooLittleHistory { frame: TimeFrame::Day, days: self.panel.history_days(as_of) });
-        };
+        }
         let mut frames: Vec<FrameForecast> = Vec::new();
         for frame in TimeFrame::ALL {
             let plan = FramePlan::new(frame, self.panel.first_day(), as_of);

@@ -8,10 +8,10 @@ use sellcast_features::Target;
 use serde::{Deserialize, Serialize};
 
 use crate::calibration::{AmountIntervals, ConfidenceModel, ListItems, RankIntervals};
-use crate::candidates::{Candidates, combine, disagreement};
+use crate::candidates::{Candidates, disagreement};
 use crate::hedge::Hedge;
 use crate::ledger::ForecastPeriod;
-use crate::metrics::{Said, Scored, Tally, ranks};
+use crate::metrics::{Scored, ranks};
 use crate::rows::Rows;
 
 /// What past periods teach about a frame.
@@ -48,12 +48,8 @@ pub(crate) struct CategoryForecast {
 impl Learned {
     /// Learns from forecasts in the order of their as_of, each with the truth of its period.
     pub fn from_scored(scored: &[(ForecastPeriod, Target)]) -> Self {
-        let mut hedge =
-            Hedge::even(scored.last().map(|(forecast, _)| forecast.candidates.keys().cloned().collect::<Vec<_>>()).unwrap_or_default());
         let joined: Vec<Scored> = scored.iter().map(|(forecast, target)| Scored::products(forecast, target, None)).collect();
-        for ((forecast, _), joined) in scored.iter().zip(&joined) {
-            hedge.learn(&losses(forecast, joined));
-        }
+        let hedge = Hedge::of_scored(scored, &joined);
         let mut learned = Self { periods: scored.len(), ..Self::ignorant(hedge) };
         learned.calibrate(scored, &joined);
         learned
@@ -78,11 +74,11 @@ impl Learned {
 
     /// Fits confidence and intervals to what the combination by today's weights would have said.
     fn calibrate(&mut self, scored: &[(ForecastPeriod, Target)], joined: &[Scored]) {
-        let weights = self.hedge.weights().clone();
-        let said: Vec<Combined> = scored.iter().map(|(forecast, _)| Combined::of(forecast, &weights)).collect();
+        let said: Vec<Combined> = scored.iter().map(|(forecast, _)| Combined::of(forecast, &self.hedge)).collect();
         let mut hits: Vec<Vec<bool>> = Vec::new();
         let (mut pairs, mut rank_pairs, mut totals) = (Vec::new(), Vec::new(), Vec::new());
-        let mut errors: HashMap<CategoryId, (f64, f64)> = HashMap::new();
+        // In order, because sums of doubles depend on it.
+        let mut errors: BTreeMap<CategoryId, (f64, f64)> = BTreeMap::new();
         for (((forecast, _), said), joined) in scored.iter().zip(&said).zip(joined) {
             let mut came_true = vec![false; forecast.len()];
             let mut total = (0.0_f64, 0.0_f64);
@@ -146,7 +142,7 @@ impl Learned {
 
     /// The published forecast from the candidates.
     pub(crate) fn forecast(&self, rows: &Rows, candidates: Candidates, origin: Origin, stage: Stage) -> ForecastPeriod {
-        let mut amount = candidates.combine(self.hedge.weights());
+        let mut amount = self.hedge.combine(&candidates.amounts, &rows.categories);
         amount.iter_mut().for_each(|value| *value = value.max(0.0));
         let mut forecast = ForecastPeriod {
             period: rows.period,
@@ -240,9 +236,9 @@ struct Combined {
 }
 
 impl Combined {
-    fn of(forecast: &ForecastPeriod, weights: &BTreeMap<String, f64>) -> Self {
-        let amount = combine(&forecast.candidates, weights, forecast.len());
-        let disagreement = disagreement(&forecast.candidates, weights, &amount);
+    fn of(forecast: &ForecastPeriod, hedge: &Hedge) -> Self {
+        let amount = hedge.combine(&forecast.candidates, &forecast.categories);
+        let disagreement = disagreement(&forecast.candidates, hedge.weights(), &amount);
         Self { rank: ranks(&forecast.categories, &amount), disagreement, amount }
     }
 
@@ -298,14 +294,4 @@ impl CategorySums {
             disagreement: &self.unknown,
         }
     }
-}
-
-/// Each candidate's loss in one period.
-fn losses(forecast: &ForecastPeriod, joined: &Scored) -> BTreeMap<String, f64> {
-    let loss = |values: &Vec<f32>| {
-        let mut tally = Tally::default();
-        tally.add(joined, Said { amount: values, is_amount: true, published: None });
-        tally.loss()
-    };
-    forecast.candidates.iter().map(|(model, values)| (model.clone(), loss(values))).collect()
 }

@@ -3,10 +3,13 @@
 //! has ended, to score it.
 
 mod backtest;
+mod bandit;
 mod calibration;
 mod candidates;
 mod catalogue;
 mod documents;
+mod drift;
+mod duel;
 mod error;
 mod explain;
 mod fallback;
@@ -18,18 +21,23 @@ mod learn;
 mod ledger;
 mod metrics;
 mod models;
+mod paired;
 mod plan;
 mod record;
 mod rehearsal;
+mod replay;
 mod rows;
 mod series;
 mod train;
+mod weighing;
 
 pub use backtest::{Backtest, BacktestReport};
+pub use bandit::Bandit;
 pub use documents::{Publication, Shop};
+pub use drift::Drift;
 pub use error::ForecastError;
 pub use forecaster::{Forecaster, Settings};
-pub use hedge::Hedge;
+pub use hedge::{AdaHedge, Hedge, Learner};
 pub use importance::FeatureImportance;
 pub use learn::Learned;
 pub use ledger::{ForecastPeriod, Ledger};
@@ -37,5 +45,6 @@ pub use metrics::{Scored, top_categories};
 pub use models::kind::{ModelKind, ModelSet, UnknownModel};
 pub use plan::FramePlan;
 pub use rehearsal::Rehearsal;
+pub use replay::{Comparison, Difference};
 
 pub use train::{FrameModels, ModelArtifact};

@@ -62,6 +62,21 @@ impl Scored {
         Self::of(items)
     }
 
+    /// Only the lists that `keep` keeps.
+    pub(crate) fn only(&self, keep: impl Fn(CategoryId) -> bool) -> Self {
+        let mut part = Self { rows: vec![], ids: vec![], actual: vec![], sold: vec![], actual_rank: vec![], lists: vec![] };
+        for (category, range) in self.lists.iter().filter(|(category, _)| keep(*category)) {
+            let first = part.ids.len();
+            part.rows.extend_from_slice(&self.rows[range.clone()]);
+            part.ids.extend_from_slice(&self.ids[range.clone()]);
+            part.actual.extend_from_slice(&self.actual[range.clone()]);
+            part.sold.extend_from_slice(&self.sold[range.clone()]);
+            part.actual_rank.extend_from_slice(&self.actual_rank[range.clone()]);
+            part.lists.push((*category, first..part.ids.len()));
+        }
+        part
+    }
+
     fn of(mut items: Vec<(CategoryId, i64, Option<usize>, f64, bool)>) -> Self {
         items.sort_unstable_by_key(|item| (item.0, item.1));
         let mut lists: Vec<(CategoryId, Range<usize>)> = Vec::new();
@@ -174,6 +189,30 @@ impl Tally {
                 self.calls.push((published.confidence[row], scored.actual_rank[at] <= k));
             }
         }
+    }
+
+    /// Adds what another tally of the same kind of forecast holds.
+    pub(crate) fn merge(&mut self, other: &Self) {
+        self.is_amount |= other.is_amount;
+        for (k, (sum, count)) in &other.precision {
+            let entry = self.precision.entry(*k).or_default();
+            *entry = (entry.0 + sum, entry.1 + count);
+        }
+        let add = |a: &mut (f64, u64), b: (f64, u64)| *a = (a.0 + b.0, a.1 + b.1);
+        add(&mut self.ndcg, other.ndcg);
+        add(&mut self.percentage, other.percentage);
+        self.absolute += other.absolute;
+        self.squared += other.squared;
+        self.forecast += other.forecast;
+        self.actual += other.actual;
+        self.items += other.items;
+        self.covered = (self.covered.0 + other.covered.0, self.covered.1 + other.covered.1);
+        self.calls.extend_from_slice(&other.calls);
+    }
+
+    /// Whether anything was sold at all.
+    pub(crate) fn has_sales(&self) -> bool {
+        self.actual > 0.0
     }
 
     /// WAPE plus lost NDCG: what the weights are learnt from.

@@ -31,6 +31,9 @@ pub(crate) fn record(ended: &BTreeMap<TimeFrame, Vec<ScoredPeriod>>, frames: &[F
         let made = frames.iter().find(|made| made.forecast.period.frame() == *frame);
         let weights = made.map(|made| made.learned.hedge.weights().clone()).unwrap_or_default();
         record.frames.insert(*frame, frame_record(scored, weights, names));
+        if let (Some(made), Some(frame)) = (made, record.frames.get_mut(frame)) {
+            frame.learning = made.learned.hedge.learning();
+        }
     }
     record
 }
@@ -77,6 +80,7 @@ fn frame_record(scored: &[ScoredPeriod], weights: BTreeMap<String, f64>, names: 
         reliability,
         worst_misses,
         weights,
+        learning: sellcast_domain::Learning::default(),
     }
 }
 
@@ -123,6 +127,7 @@ fn misses(forecast: &ForecastPeriod, joined: &Scored, names: &Names) -> Vec<Miss
                 category_id: category(at),
                 forecast_amount: money(said(at)),
                 actual_amount: money(joined.actual[at]),
+                drivers: Vec::new(),
             }
         })
         .collect()

@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 use sellcast_domain::ShopDay;
 use sellcast_features::Target;
 
-use crate::candidates::combine;
 use crate::error::ForecastError;
 use crate::forecaster::Forecaster;
 use crate::learn::Learned;
@@ -42,7 +41,7 @@ fn rehearse(scored: &[(ForecastPeriod, Target)]) -> Rehearsal {
     for (at, (forecast, target)) in scored.iter().enumerate() {
         let learned = &learned[at % 2];
         let mut forecast = forecast.clone();
-        forecast.amount = combine(&forecast.candidates, learned.hedge.weights(), forecast.len());
+        forecast.amount = learned.hedge.combine(&forecast.candidates, &forecast.categories);
         forecast.rank = ranks(&forecast.categories, &forecast.amount);
         learned.complete(&mut forecast, 1.0);
         let joined = Scored::products(&forecast, target, None);

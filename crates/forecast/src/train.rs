@@ -33,25 +33,25 @@ pub struct FrameModels {
     /// Trained on targets that ended before this day.
     pub trained_as_of: ShopDay,
     models: Vec<(ModelKind, Fitted)>,
-    facts: Facts,
+    pub(crate) facts: Facts,
 }
 
 /// What the registry keeps of a training beside the models.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Facts {
-    definitions_version: String,
+pub(crate) struct Facts {
+    pub(crate) definitions_version: String,
     features: Vec<String>,
-    origins: Vec<ShopDay>,
+    pub(crate) origins: Vec<ShopDay>,
     rows: usize,
-    rounds: usize,
-    seed: u64,
+    pub(crate) rounds: usize,
+    pub(crate) seed: u64,
     seconds: f64,
     /// Which models, and how long each took to fit.
-    models: ModelSet,
+    pub(crate) models: ModelSet,
     model_seconds: BTreeMap<String, f64>,
     planned: Planned,
     /// Importance of the features in each model that reads features, strongest first.
-    importance: BTreeMap<String, Vec<(String, f64)>>,
+    pub(crate) importance: BTreeMap<String, Vec<(String, f64)>>,
 }
 
 /// A trained frame as files: what is needed to forecast again, bit for bit.

@@ -41,6 +41,8 @@ pub(crate) struct Outcome {
     pub(crate) as_of: Option<ShopDay>,
     pub(crate) seconds: f64,
     pub(crate) error: Option<String>,
+    /// Why a retraining is asked for.
+    pub(crate) retrain: Option<String>,
 }
 
 /// The queues with their workers.
@@ -138,10 +140,15 @@ async fn run_nightly(job: Nightly, engine: Data<Arc<Engine>>, outcomes: Data<Out
     let work = tokio::spawn(async move {
         // A job that a killed process left behind may have been done under another name meanwhile.
         if engine.published_as_of().await?.is_some_and(|newest| newest >= job.as_of) {
-            return Ok(());
+            return Ok(None);
         }
         engine.ingest(job.now, &SilentProgress).await?;
-        engine.publish(job.as_of, job.now).await.map(drop)
+        engine.publish(job.as_of, job.now).await?;
+        // A drift that cannot be looked for is no reason to fail the night.
+        Ok(engine.drift(job.as_of, job.now).await.unwrap_or_else(|error| {
+            tracing::warn!(error = format!("{error:#}"), "drift cannot be checked");
+            None
+        }))
     });
     let result = work.await.unwrap_or_else(|panic| Err(panic.into()));
     report(&outcomes.nightly, "nightly run", as_of, started.elapsed(), result)
@@ -150,9 +157,16 @@ async fn run_nightly(job: Nightly, engine: Data<Arc<Engine>>, outcomes: Data<Out
 async fn run_training(job: Train, engine: Data<Arc<Engine>>, outcomes: Data<Outcomes>) -> Result<(), BoxDynError> {
     let started = Instant::now();
     let (engine, as_of) = (Arc::clone(&engine), job.as_of);
-    let work = tokio::spawn(async move { engine.train(job.as_of, job.now, &|step| tracing::info!("{step}")).await.map(drop) });
+    let work = tokio::spawn(async move {
+        let training = engine.train(job.as_of, job.now, &|step| tracing::info!("{step}")).await?;
+        // Frames that failed are noted and warned of; the job has failed only when nothing came of it.
+        match training.failed.first() {
+            Some((frame, reason)) if training.trained.is_empty() => Err(anyhow::anyhow!("{frame}: {reason}")),
+            _ => Ok(()),
+        }
+    });
     let result = work.await.unwrap_or_else(|panic| Err(panic.into()));
-    report(&outcomes.training, "training", as_of, started.elapsed(), result)
+    report(&outcomes.training, "training", as_of, started.elapsed(), result.map(|()| None))
 }
 
 fn report(
@@ -160,7 +174,7 @@ fn report(
     what: &str,
     as_of: ShopDay,
     took: Duration,
-    result: anyhow::Result<()>,
+    result: anyhow::Result<Option<String>>,
 ) -> Result<(), BoxDynError> {
     let seconds = took.as_secs_f64();
     let error = result.as_ref().err().map(|error| format!("{error:#}"));
@@ -168,6 +182,7 @@ fn report(
         None => tracing::info!(%as_of, seconds, "{what} done"),
         Some(error) => tracing::error!(%as_of, seconds, error, "{what} failed"),
     }
-    sender.send_replace(Outcome { as_of: Some(as_of), seconds, error });
-    result.map_err(Into::into)
+    let retrain = result.as_ref().ok().cloned().flatten();
+    sender.send_replace(Outcome { as_of: Some(as_of), seconds, error, retrain });
+    result.map(drop).map_err(Into::into)
 }

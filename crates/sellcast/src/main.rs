@@ -5,7 +5,10 @@ mod config;
 mod engine;
 mod folder;
 mod jobs;
+mod model_files;
 mod progress;
+mod replay;
+mod training;
 
 use std::process::ExitCode;
 

@@ -3,11 +3,13 @@
 
 mod bad_requests;
 mod bad_source;
+mod champions;
 mod demo;
 mod kills;
 mod operation;
 mod pages;
 mod path;
+mod replay;
 mod shop;
 mod sums;
 mod tables;

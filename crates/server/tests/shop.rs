@@ -91,9 +91,11 @@ pub(crate) fn generation(as_of: ShopDay, edition: u8) -> GenerationDocuments {
         sales_until: as_of - 1,
         predictions: predictions.iter().map(|document| (document.time_frame, document.prediction_id)).collect(),
         warehouse_versions: BTreeMap::from([("fact_sales".to_owned(), 17)]),
+        provenance: Default::default(),
+        experiment: None,
     };
     let continuations = TimeFrame::ALL.into_iter().flat_map(|frame| shop.continuations(frame)).collect();
-    GenerationDocuments { generation, predictions, continuations, histories: shop.histories(), record: shop.record() }
+    GenerationDocuments { generation, predictions, continuations, histories: shop.histories(), record: shop.record(), arms: Vec::new() }
 }
 
 struct Shop {
@@ -247,7 +249,8 @@ impl Shop {
 
     fn record(&self) -> TrackRecord {
         let frames = [(TimeFrame::Day, 14), (TimeFrame::Week, 8), (TimeFrame::Month, 3)];
-        TrackRecord { frames: frames.into_iter().map(|(frame, count)| (frame, self.frame_record(frame, count))).collect() }
+        let frames = frames.into_iter().map(|(frame, count)| (frame, self.frame_record(frame, count))).collect();
+        TrackRecord { frames, ..TrackRecord::default() }
     }
 
     fn frame_record(&self, frame: TimeFrame, count: i64) -> FrameRecord {
@@ -266,6 +269,7 @@ impl Shop {
             category_id: category_id(0),
             forecast_amount: money(412.0),
             actual_amount: money(198.0),
+            drivers: vec![Driver { reason: REASONS[0].to_owned(), effect: money(120.0) }],
         };
         FrameRecord {
             periods,
@@ -273,6 +277,7 @@ impl Shop {
             reliability: reliability.collect(),
             worst_misses: vec![miss(2), miss(5), miss(9)],
             weights: BTreeMap::from([("secret_model_name".to_owned(), 1.0)]),
+            learning: Default::default(),
         }
     }
 

@@ -7,5 +7,5 @@ mod predictions;
 mod registry;
 
 pub use live::LiveBoard;
-pub use predictions::{GenerationDocuments, PredictionStore, StoreError};
-pub use registry::{RegisteredModel, Registry, RegistryError};
+pub use predictions::{ArmDocuments, GenerationDocuments, PredictionStore, StoreError};
+pub use registry::{Alias, RegisteredModel, Registry, RegistryError};

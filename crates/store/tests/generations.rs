@@ -83,10 +83,13 @@ pub(crate) fn generation(number: u128, as_of: &str, categories: i64) -> Generati
             sales_until: as_of - 1,
             predictions: predictions.iter().map(|document| (document.time_frame, document.prediction_id)).collect(),
             warehouse_versions: BTreeMap::from([("fact_sales".to_owned(), 3)]),
+            provenance: Default::default(),
+            experiment: None,
         },
         predictions,
         continuations: vec![(TimeFrame::Week, Continuation { category_id: CategoryId::from(1), products: vec![continued] })],
         histories: (1..=categories).map(history).collect(),
         record: TrackRecord::default(),
+        arms: Vec::new(),
     }
 }

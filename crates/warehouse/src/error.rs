@@ -41,6 +41,9 @@ pub enum WarehouseError {
         #[source]
         source: Box<DataFusionError>,
     },
+    /// A view of the past was to be written.
+    #[error("cannot write the table `{0}` of a past version of the warehouse; write to the warehouse itself")]
+    Past(String),
     /// A stored record is not what this version writes.
     #[error("cannot read the record of run `{run}`; it was written by another version of sellcast")]
     Record {

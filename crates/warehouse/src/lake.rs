@@ -102,13 +102,33 @@ impl Lake {
         Ok(true)
     }
 
-    /// A context with the named tables as they were at these versions.
-    pub(crate) async fn session_at(&self, versions: &BTreeMap<String, u64>) -> Result<SessionContext, WarehouseError> {
-        let context = Self::context()?;
+    /// Every table as it is now.
+    pub(crate) async fn tables(&self) -> Result<BTreeMap<String, DeltaTable>, WarehouseError> {
+        let mut tables = BTreeMap::new();
+        for name in self.names()? {
+            if let Some(table) = self.table(&name).await? {
+                tables.insert(name, table);
+            }
+        }
+        Ok(tables)
+    }
+
+    /// The named tables as they were at these versions.
+    pub(crate) async fn tables_at(&self, versions: &BTreeMap<String, u64>) -> Result<BTreeMap<String, DeltaTable>, WarehouseError> {
+        let mut tables = BTreeMap::new();
         for (name, version) in versions {
             let mut table = self.unloaded(name).await?;
             table.load_version(*version).await.on_table("read the wanted version of", name)?;
-            Self::provide(&context, name, &table)?;
+            tables.insert(name.clone(), table);
+        }
+        Ok(tables)
+    }
+
+    /// A context with these tables.
+    pub(crate) fn session_over(tables: &BTreeMap<String, DeltaTable>) -> Result<SessionContext, WarehouseError> {
+        let context = Self::context()?;
+        for (name, table) in tables {
+            Self::provide(&context, name, table)?;
         }
         Ok(context)
     }

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use chrono::{DateTime, Duration, Utc};
 use datafusion::prelude::{DataFrame, SessionContext};
+use deltalake::DeltaTable;
 
 use crate::check::{MappingFault, Survey};
 use crate::error::{Computing, IngestError, WarehouseError};
@@ -28,9 +30,16 @@ const CHUNK_ROWS: usize = 1 << 20;
 
 /// A folder of Delta tables: one shop's facts, dimensions and aggregates.
 pub struct Warehouse {
-    lake: Lake,
+    lake: Arc<Lake>,
     settings: WarehouseSettings,
     chunk_rows: usize,
+    view: Option<View>,
+}
+
+/// Tables that are read at fixed versions.
+struct View {
+    tables: BTreeMap<String, DeltaTable>,
+    writable: bool,
 }
 
 impl Warehouse {
@@ -39,14 +48,40 @@ impl Warehouse {
     /// # Errors
     /// When the folder cannot be written or a table in it cannot be opened.
     pub async fn open(dir: &Path, settings: WarehouseSettings) -> Result<Self, WarehouseError> {
-        let lake = Lake::open(dir)?;
+        let lake = Arc::new(Lake::open(dir)?);
         for table in TABLES {
             lake.ensure(table.name, &table.schema(), table.partition_by).await?;
         }
         for frame in Frame::ALL {
             lake.ensure(frame.table(), &frame.schema(), frame.partition_by()).await?;
         }
-        Ok(Self { lake, settings, chunk_rows: CHUNK_ROWS })
+        Ok(Self { lake, settings, chunk_rows: CHUNK_ROWS, view: None })
+    }
+
+    /// The same warehouse, read at the versions of this moment whatever is written meanwhile, so that everything made
+    /// from it can name what it was made from. Writing goes on as before.
+    ///
+    /// # Errors
+    /// When a table cannot be opened.
+    pub async fn pinned(&self) -> Result<Self, WarehouseError> {
+        Ok(self.viewed(self.settings.clone(), View { tables: self.lake.tables().await?, writable: true }))
+    }
+
+    /// The warehouse as it was at the given versions (time travel), under the settings of then. Nothing can be written.
+    ///
+    /// # Errors
+    /// When a version is no longer kept.
+    pub async fn at(&self, versions: &BTreeMap<String, u64>, settings: WarehouseSettings) -> Result<Self, WarehouseError> {
+        Ok(self.viewed(settings, View { tables: self.lake.tables_at(versions).await?, writable: false }))
+    }
+
+    fn viewed(&self, settings: WarehouseSettings, view: View) -> Self {
+        Self { lake: self.lake.clone(), settings, chunk_rows: self.chunk_rows, view: Some(view) }
+    }
+
+    /// Whether it is a view of the past.
+    pub fn is_read_only(&self) -> bool {
+        self.view.as_ref().is_some_and(|view| !view.writable)
     }
 
     /// Holds at most about so many sale lines in memory at once while loading (a million takes some 800 MB at its peak).
@@ -109,7 +144,10 @@ impl Warehouse {
     /// # Errors
     /// When a table cannot be opened.
     pub async fn session(&self) -> Result<SessionContext, WarehouseError> {
-        self.lake.session().await
+        match &self.view {
+            Some(view) => Lake::session_over(&view.tables),
+            None => self.lake.session().await,
+        }
     }
 
     /// A query context with the named tables as they were at these versions (time travel): what a forecast was made
@@ -118,7 +156,7 @@ impl Warehouse {
     /// # Errors
     /// When a version is no longer kept.
     pub async fn session_at(&self, versions: &BTreeMap<String, u64>) -> Result<SessionContext, WarehouseError> {
-        self.lake.session_at(versions).await
+        Lake::session_over(&self.lake.tables_at(versions).await?)
     }
 
     /// Joins the small files that nightly runs leave behind and deletes those that only versions older than `keep_days`
@@ -142,6 +180,17 @@ impl Warehouse {
     /// # Errors
     /// When a table cannot be opened.
     pub async fn versions(&self) -> Result<BTreeMap<String, u64>, WarehouseError> {
+        match &self.view {
+            Some(view) => Ok(view.tables.iter().filter_map(|(name, table)| Some((name.clone(), table.version()?))).collect()),
+            None => self.lake.versions().await,
+        }
+    }
+
+    /// The version of every table that has been written by now, also of a view.
+    ///
+    /// # Errors
+    /// When a table cannot be opened.
+    pub async fn newest_versions(&self) -> Result<BTreeMap<String, u64>, WarehouseError> {
         self.lake.versions().await
     }
 
@@ -158,6 +207,7 @@ impl Warehouse {
     /// # Errors
     /// When the rows do not fit the table or it cannot be written.
     pub async fn append(&self, table: &str, batches: Vec<RecordBatch>, partition_by: &[&str]) -> Result<u64, WarehouseError> {
+        self.writable(table)?;
         match frame(table, batches)? {
             Some(rows) => self.lake.append(table, rows, partition_by).await,
             None => self.version(table).await,
@@ -176,10 +226,15 @@ impl Warehouse {
         batches: Vec<RecordBatch>,
         partition_by: &[&str],
     ) -> Result<u64, WarehouseError> {
+        self.writable(table)?;
         match frame(table, batches)? {
             Some(rows) => self.lake.replace(table, Some(predicate_sql), rows, partition_by).await,
             None => self.lake.delete(table, predicate_sql).await,
         }
+    }
+
+    fn writable(&self, table: &str) -> Result<(), WarehouseError> {
+        if self.is_read_only() { Err(WarehouseError::Past(table.to_owned())) } else { Ok(()) }
     }
 
     async fn version(&self, table: &str) -> Result<u64, WarehouseError> {

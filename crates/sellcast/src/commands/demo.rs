@@ -153,11 +153,12 @@ impl Demo {
             let next = day + 1;
             self.status(engine, &replay, day, end_before(next), Some("closing the day")).await?;
             let outcome = jobs.close_day(Nightly { as_of: next, now: end_before(next) }).await?;
+            let asked = outcome.retrain.is_some();
             match outcome.error {
                 None => reporter.line(&format!("{day} closed: ingested, scored, forecast and published in {:.1} s", outcome.seconds)),
                 Some(error) => bail!("closing {day} failed: {error}"),
             }
-            if next.days_since(first) % i64::from(engine.config.forecast.retrain_days) == 0 {
+            if asked || next.days_since(first) % i64::from(engine.config.forecast.retrain_days) == 0 {
                 jobs.train(Train { as_of: next, now: end_before(next) }).await?;
             }
             day = next;

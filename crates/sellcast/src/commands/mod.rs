@@ -6,6 +6,7 @@ mod demo;
 mod forecast;
 mod ingest;
 mod models;
+mod replay;
 mod serve;
 mod train;
 
@@ -42,8 +43,10 @@ enum Command {
     Forecast(forecast::Forecast),
     /// Back-test a frame on rolling origins, against the baselines.
     Backtest(backtest::Backtest),
-    /// List the trained model versions.
+    /// List the trained model versions and their history; promote one, or roll a frame back.
     Models(models::Models),
+    /// Rebuild a published prediction from its recorded versions and compare it bit for bit.
+    Replay(replay::Replay),
     /// Serve the published forecasts: REST, GraphQL and pages.
     Serve(serve::Serve),
     /// Everything in one process: ingest, train, forecast, serve, and again every night.
@@ -105,7 +108,8 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Train(command) => Box::pin(command.run()).await,
         Command::Forecast(command) => Box::pin(command.run()).await,
         Command::Backtest(command) => Box::pin(command.run()).await,
-        Command::Models(command) => command.run().await,
+        Command::Models(command) => Box::pin(command.run()).await,
+        Command::Replay(command) => Box::pin(command.run()).await,
         Command::Serve(command) => command.run().await,
         Command::Run(command) => Box::pin(command.run()).await,
         Command::Config => {

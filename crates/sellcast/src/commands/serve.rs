@@ -170,10 +170,11 @@ async fn nights(engine: &Arc<Engine>, jobs: &Jobs) -> anyhow::Result<()> {
         let now = Utc::now();
         tell(engine, now, "closing the day");
         let outcome = jobs.close_day(Nightly { as_of: tomorrow, now }).await?;
+        let asked = outcome.retrain.is_some();
         if let Some(error) = outcome.error {
             tracing::error!(error, "the nightly run failed; the former forecast stays, the next night tries again");
         }
-        if tomorrow.days_since(last_training) >= i64::from(engine.config.forecast.retrain_days) {
+        if asked || tomorrow.days_since(last_training) >= i64::from(engine.config.forecast.retrain_days) {
             last_training = tomorrow;
             jobs.train(Train { as_of: tomorrow, now }).await?;
         }

@@ -33,15 +33,24 @@ impl Train {
         let started = std::time::Instant::now();
         let trained = engine.train(as_of, now(&engine.config, self.now, Some(as_of)), &|step| reporter.line(step)).await;
         reporter.done();
-        let trained = trained?;
+        let training = trained?;
         if self.json {
-            return print_json(&trained);
+            print_json(&training.trained)?;
+        } else {
+            print(&format!(
+                "trained {} in {:.0} s",
+                if training.trained.is_empty() {
+                    "nothing: the history is too short, or it is done".into()
+                } else {
+                    training.trained.join(", ")
+                },
+                started.elapsed().as_secs_f64()
+            ));
         }
-        print(&format!(
-            "trained {} in {:.0} s",
-            if trained.is_empty() { "nothing: the history is too short".into() } else { trained.join(", ") },
-            started.elapsed().as_secs_f64()
-        ));
-        Ok(())
+        let failed: Vec<String> = training.failed.iter().map(|(frame, reason)| format!("{frame}: {reason}")).collect();
+        if failed.is_empty() {
+            return Ok(());
+        }
+        Err(anyhow::anyhow!("the training failed for {}; the champions stay", failed.join("; ")).into())
     }
 }

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use redb::{Database, ReadTransaction, ReadableDatabase};
 use sellcast_domain::{
-    CategoryHistory, CategoryId, Continuation, Generation, GenerationId, PredictionDocument, ShopDay, TimeFrame, TrackRecord,
+    CategoryHistory, CategoryId, Continuation, Generation, GenerationId, PredictionDocument, PredictionId, ShopDay, TimeFrame, TrackRecord,
 };
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
@@ -34,6 +34,19 @@ pub struct GenerationDocuments {
     pub histories: Vec<CategoryHistory>,
     /// How earlier forecasts came out.
     pub record: TrackRecord,
+    /// The documents of an experiment's further arms.
+    pub arms: Vec<ArmDocuments>,
+}
+
+/// What users of one arm of an experiment get instead of the published document.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ArmDocuments {
+    /// Name of the arm.
+    pub arm: String,
+    /// The document of the experiment's frame.
+    pub prediction: PredictionDocument,
+    /// Products beyond the first 100 of long categories.
+    pub continuations: Vec<Continuation>,
 }
 
 /// The store. Clones share one open file. All calls block: use `spawn_blocking` from async code.
@@ -123,9 +136,30 @@ impl PredictionStore {
         self.read("published days", tables::published_days)
     }
 
+    /// The generation and frame of a prediction, newest generations first.
+    pub fn find(&self, prediction: PredictionId) -> Result<Option<(Generation, TimeFrame)>, StoreError> {
+        for id in self.read("published days", tables::generations)?.into_iter().rev() {
+            let Some(generation) = self.generation(id)? else { continue };
+            if let Some(frame) = generation.predictions.iter().find(|(_, of)| **of == prediction).map(|(frame, _)| *frame) {
+                return Ok(Some((generation, frame)));
+            }
+        }
+        Ok(None)
+    }
+
     /// A frame's document.
     pub fn prediction(&self, generation: GenerationId, frame: TimeFrame) -> Result<Option<PredictionDocument>, StoreError> {
         self.document(generation, DocumentName::Prediction(frame))
+    }
+
+    /// An arm's document.
+    pub fn arm(&self, generation: GenerationId, arm: &str) -> Result<Option<PredictionDocument>, StoreError> {
+        self.document(generation, DocumentName::Arm(arm))
+    }
+
+    /// The products of a category beyond the first 100 in an arm's document.
+    pub fn arm_continuation(&self, generation: GenerationId, arm: &str, category: CategoryId) -> Result<Option<Continuation>, StoreError> {
+        self.document(generation, DocumentName::ArmContinuation(arm, category))
     }
 
     /// The products of a category beyond the first 100.
@@ -153,7 +187,7 @@ impl PredictionStore {
         self.inner.current.subscribe()
     }
 
-    fn document<T: DeserializeOwned>(&self, generation: GenerationId, name: DocumentName) -> Result<Option<T>, StoreError> {
+    fn document<T: DeserializeOwned>(&self, generation: GenerationId, name: DocumentName<'_>) -> Result<Option<T>, StoreError> {
         let key = name.to_string();
         let packed = self.read(&key, |reading| tables::document(reading, generation, &key))?;
         packed.map(|packed| pack::unpack(&key, &packed)).transpose()

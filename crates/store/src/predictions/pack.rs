@@ -19,15 +19,17 @@ const MAX_DOCUMENT_BYTES: usize = 1 << 30;
 
 /// The name of a document within its generation; also its key in the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum DocumentName {
+pub(super) enum DocumentName<'a> {
     Generation,
+    Arm(&'a str),
+    ArmContinuation(&'a str, CategoryId),
     Prediction(TimeFrame),
     Continuation(TimeFrame, CategoryId),
     History(CategoryId),
     Record,
 }
 
-impl fmt::Display for DocumentName {
+impl fmt::Display for DocumentName<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Generation => f.write_str("generation"),
@@ -35,6 +37,9 @@ impl fmt::Display for DocumentName {
             Self::Continuation(frame, category) => write!(f, "continuation/{frame}/{category}"),
             Self::History(category) => write!(f, "history/{category}"),
             Self::Record => f.write_str("record"),
+            // Names of arms may hold slashes, so they stand last.
+            Self::Arm(arm) => write!(f, "arm/{arm}"),
+            Self::ArmContinuation(arm, category) => write!(f, "arm-continuation/{category}/{arm}"),
         }
     }
 }
@@ -101,14 +106,20 @@ enum Job<'a> {
     Continuation(TimeFrame, &'a sellcast_domain::Continuation),
     History(&'a sellcast_domain::CategoryHistory),
     Record(&'a sellcast_domain::TrackRecord),
+    Arm(&'a str, &'a sellcast_domain::PredictionDocument),
+    ArmContinuation(&'a str, &'a sellcast_domain::Continuation),
 }
 
 fn jobs(documents: &GenerationDocuments) -> Vec<Job<'_>> {
     // The large ones first, so that the threads end together.
     let mut jobs: Vec<Job<'_>> = documents.predictions.iter().map(Job::Prediction).collect();
+    jobs.extend(documents.arms.iter().map(|arm| Job::Arm(&arm.arm, &arm.prediction)));
     jobs.push(Job::Record(&documents.record));
     jobs.extend(documents.histories.iter().map(Job::History));
     jobs.extend(documents.continuations.iter().map(|(frame, continuation)| Job::Continuation(*frame, continuation)));
+    for arm in &documents.arms {
+        jobs.extend(arm.continuations.iter().map(|continuation| Job::ArmContinuation(&arm.arm, continuation)));
+    }
     jobs.push(Job::Generation(&documents.generation));
     jobs
 }
@@ -121,12 +132,14 @@ impl Job<'_> {
             Self::Continuation(frame, document) => packed(DocumentName::Continuation(*frame, document.category_id), document),
             Self::History(document) => packed(DocumentName::History(document.category_id), document),
             Self::Record(document) => packed(DocumentName::Record, document),
+            Self::Arm(arm, document) => packed(DocumentName::Arm(arm), document),
+            Self::ArmContinuation(arm, document) => packed(DocumentName::ArmContinuation(arm, document.category_id), document),
         }
     }
 }
 
 /// The uncompressed size as eight bytes, then the zstd frame.
-fn packed<T: Serialize>(name: DocumentName, document: &T) -> Result<PackedDocument, StoreError> {
+fn packed<T: Serialize>(name: DocumentName<'_>, document: &T) -> Result<PackedDocument, StoreError> {
     let name = name.to_string();
     let json = serde_json::to_vec(document).map_err(|source| StoreError::Encode { document: name.clone(), source })?;
     let compressed = zstd::bulk::compress(&json, LEVEL).map_err(|source| StoreError::Pack { document: name.clone(), source })?;

@@ -140,6 +140,12 @@ pub(super) fn published_days(reading: &ReadTransaction) -> Result<Vec<ShopDay>, 
     Ok(days)
 }
 
+/// Every published generation, oldest first.
+pub(super) fn generations(reading: &ReadTransaction) -> Result<Vec<GenerationId>, redb::Error> {
+    let table = reading.open_table(PUBLISHED)?;
+    table.iter()?.map(|entry| Ok(id(entry?.1.value()))).collect()
+}
+
 /// Whether all tables are there and hold no unpublished generation, so that opening needs no write (the disk may be full).
 fn is_prepared(database: &Database) -> Result<bool, redb::Error> {
     let reading = database.begin_read()?;

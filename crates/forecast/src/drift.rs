@@ -1,0 +1,174 @@
+//! Signs that the models no longer fit: their error has grown, or the features have moved away from what they were
+//! trained on. Either asks for a retraining.
+
+use chrono::{DateTime, Utc};
+use sellcast_domain::{ShopDay, TimeFrame};
+use sellcast_features::FeatureSet;
+use serde::Serialize;
+
+use crate::duel::{Losses, category_losses};
+use crate::error::ForecastError;
+use crate::forecaster::Forecaster;
+use crate::paired::below_zero;
+use crate::train::FrameModels;
+
+/// Periods that are compared with those before them.
+const LATEST: usize = 2;
+/// Chance of a false alarm about the error.
+const ALARM: f64 = 0.01;
+/// A population stability index beyond this is commonly called a shift (Siddiqi, "Credit Risk Scorecards", 2006).
+const SHIFT: f64 = 0.25;
+/// Features that are watched, those that the amount model gained most from.
+const WATCHED: usize = 10;
+
+/// Why a retraining is asked for.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub enum Drift {
+    /// The published forecasts' error has grown.
+    Error {
+        /// Mean loss of the latest periods.
+        latest: f64,
+        /// Mean loss of those before.
+        earlier: f64,
+        /// One-sided probability of so clear a growth by chance.
+        p_value: f64,
+    },
+    /// A main feature is distributed otherwise than in training.
+    Feature {
+        /// Its name.
+        name: String,
+        /// Population stability index.
+        index: f64,
+    },
+}
+
+impl std::fmt::Display for Drift {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Error { latest, earlier, p_value } => {
+                write!(
+                    f,
+                    "the error has grown: loss {latest:.3} in the last {LATEST} periods against {earlier:.3} before (p = {p_value:.4})"
+                )
+            }
+            Self::Feature { name, index } => {
+                write!(f, "the feature {name} has moved since training: stability index {index:.2}, more than {SHIFT}")
+            }
+        }
+    }
+}
+
+impl Forecaster<'_> {
+    /// The first sign of drift of a frame's models, if there is one.
+    ///
+    /// # Errors
+    /// When the ledger or the features cannot be read.
+    pub async fn drift(&self, models: &FrameModels, as_of: ShopDay, now: DateTime<Utc>) -> Result<Option<Drift>, ForecastError> {
+        if let Some(drift) = self.error_drift(models.frame, as_of).await? {
+            return Ok(Some(drift));
+        }
+        let Some(origin) = models.facts.origins.iter().max() else { return Ok(None) };
+        let sets = self.sets(&[*origin, as_of], now).await?;
+        let moved = models.facts.importance.get("gbm_amount").into_iter().flatten().take(WATCHED).filter_map(|(name, _)| {
+            let index = stability_index(&column(&sets[0], name)?, &column(&sets[1], name)?);
+            (index > SHIFT).then(|| Drift::Feature { name: name.clone(), index })
+        });
+        Ok(moved.max_by(|a, b| index(a).total_cmp(&index(b))))
+    }
+
+    async fn error_drift(&self, frame: TimeFrame, as_of: ShopDay) -> Result<Option<Drift>, ForecastError> {
+        let scored = self.scored(frame, as_of).await?;
+        let losses = tokio::task::block_in_place(|| -> Vec<Losses> {
+            scored.iter().map(|(forecast, target)| category_losses(forecast, &forecast.amount, target)).collect()
+        });
+        Ok(growth(&losses))
+    }
+}
+
+/// Whether losses of the latest periods exceed those of the earlier ones, paired by category.
+fn growth(losses: &[Losses]) -> Option<Drift> {
+    let (earlier, latest) = losses.split_at(losses.len().checked_sub(LATEST)?);
+    let mean = |periods: &[Losses]| {
+        let mut sums: std::collections::BTreeMap<sellcast_domain::CategoryId, (f64, f64)> = std::collections::BTreeMap::new();
+        for ((_, category), loss) in periods.iter().flatten().filter(|(_, loss)| loss.is_finite()) {
+            let sum = sums.entry(*category).or_default();
+            *sum = (sum.0 + loss, sum.1 + 1.0);
+        }
+        sums.into_iter().map(|(category, (sum, count))| (category, sum / count)).collect::<std::collections::BTreeMap<_, _>>()
+    };
+    let (before, now) = (mean(earlier), mean(latest));
+    let pairs: Vec<(f64, f64)> = now.iter().filter_map(|(category, now)| Some((*now, *before.get(category)?))).collect();
+    let p_value = below_zero(&pairs.iter().map(|(now, before)| before - now).collect::<Vec<_>>());
+    let count = pairs.len().max(1) as f64;
+    (p_value < ALARM).then(|| Drift::Error {
+        latest: pairs.iter().map(|pair| pair.0).sum::<f64>() / count,
+        earlier: pairs.iter().map(|pair| pair.1).sum::<f64>() / count,
+        p_value,
+    })
+}
+
+fn index(drift: &Drift) -> f64 {
+    match drift {
+        Drift::Feature { index, .. } => *index,
+        Drift::Error { .. } => 0.0,
+    }
+}
+
+/// A feature's values; `None` for the calendar's, which move by their nature.
+fn column(set: &FeatureSet, name: &str) -> Option<Vec<f32>> {
+    set.column(name)
+}
+
+/// Population stability index over ten bins of equal mass of the first sample; missing values are a bin of their own.
+fn stability_index(trained: &[f32], now: &[f32]) -> f64 {
+    let mut sorted: Vec<f32> = trained.iter().copied().filter(|value| value.is_finite()).collect();
+    sorted.sort_by(f32::total_cmp);
+    if sorted.is_empty() || now.is_empty() {
+        return 0.0;
+    }
+    let mut edges: Vec<f32> = (1..10).map(|bin| sorted[bin * sorted.len() / 10]).collect();
+    // Many features are zero for most products: equal edges are one.
+    edges.dedup();
+    let shares = |values: &[f32]| {
+        let mut counts = vec![0.5_f64; edges.len() + 2];
+        for value in values {
+            let bin = if value.is_finite() { edges.partition_point(|edge| edge < value) } else { edges.len() + 1 };
+            counts[bin] += 1.0;
+        }
+        let total: f64 = counts.iter().sum();
+        counts.into_iter().map(move |count| count / total).collect::<Vec<_>>()
+    };
+    shares(trained).into_iter().zip(shares(now)).map(|(a, b)| (b - a) * (b / a).ln()).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn normalish(shift: f32, count: usize) -> Vec<f32> {
+        (0..count).map(|i| shift + ((i * 7919) % 1000) as f32 / 1000.0 + ((i * 104_729) % 1000) as f32 / 1000.0).collect()
+    }
+
+    #[test]
+    fn a_moved_feature_is_noticed_and_a_steady_one_is_not() {
+        assert!(stability_index(&normalish(0.0, 5000), &normalish(0.0, 4000)) < 0.01);
+        assert!(stability_index(&normalish(0.0, 5000), &normalish(0.5, 4000)) > SHIFT);
+        let sparse = |share: usize| -> Vec<f32> { (0..1000).map(|i| if i % share == 0 { 1.0 + i as f32 } else { 0.0 }).collect() };
+        assert!(stability_index(&sparse(10), &sparse(10)) < 1e-9);
+        assert_eq!(stability_index(&[], &[1.0]), 0.0);
+    }
+
+    #[test]
+    fn grown_errors_ask_for_a_retraining_and_noise_does_not() {
+        let period = |day: i32, level: f64| -> Losses {
+            (0..60)
+                .map(|c: i64| ((ShopDay::from_epoch_days(day), c.into()), level + ((c * 31 + i64::from(day) * 17) % 13) as f64 / 50.0))
+                .collect()
+        };
+        let steady: Vec<Losses> = (0..8).map(|week| period(17_000 + 7 * week, 0.8)).collect();
+        assert_eq!(growth(&steady), None);
+        let grown: Vec<Losses> = (0..8).map(|week| period(17_000 + 7 * week, if week < 6 { 0.8 } else { 1.0 })).collect();
+        assert!(matches!(growth(&grown), Some(Drift::Error { latest, earlier, .. }) if latest > earlier + 0.1), "{:?}", growth(&grown));
+        assert_eq!(growth(&steady[..1]), None);
+    }
+}

@@ -1,0 +1,355 @@
+//! Training as an operation: a newly trained version is a challenger; it becomes champion when it beats the champion on
+//! periods that neither was trained on. What fails leaves the champion where it is. Every step is kept with its reason.
+
+use anyhow::{Context, bail};
+use chrono::{DateTime, Utc};
+use sellcast_domain::{Duel, GenerationId, ModelEvent, ModelEventKind, ShopDay, TimeFrame};
+use sellcast_forecast::{Forecaster, FrameModels, FramePlan, Ledger};
+use sellcast_store::RegisteredModel;
+
+use crate::engine::Engine;
+use crate::model_files::{self, Loaded};
+
+/// Chance of a challenger that is no better taking over.
+const LEVEL: f64 = 0.05;
+
+/// What a training did.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Training {
+    /// Versions that were trained.
+    pub(crate) trained: Vec<String>,
+    /// Frames whose training failed, with the reason. Their champions stay.
+    pub(crate) failed: Vec<(TimeFrame, String)>,
+}
+
+impl Engine {
+    /// Judges the waiting challengers, then trains every frame that the history can train, one after the other.
+    pub(crate) async fn train(&self, as_of: ShopDay, now: DateTime<Utc>, tell: &(dyn Fn(&str) + Sync)) -> anyhow::Result<Training> {
+        let _turn = self.training.lock().await;
+        let forecaster = Forecaster::open(&self.warehouse, self.settings()).await?;
+        forecaster.check_for_leaks(as_of - 35).await?;
+        let mut training = Training::default();
+        // The week is what most people look at: it comes first.
+        for frame in [TimeFrame::Week, TimeFrame::Day, TimeFrame::Month, TimeFrame::Quarter, TimeFrame::HalfYear, TimeFrame::Year] {
+            match self.train_frame(&forecaster, frame, as_of, now, tell).await {
+                Ok(version) => training.trained.extend(version),
+                Err(error) => {
+                    let reason = format!("{error:#}");
+                    tracing::warn!(%frame, %as_of, error = reason, "a training failed, the champion stays");
+                    let version = self.free_version(frame, as_of).await?;
+                    self.registry.note(&event(now, frame, &version, ModelEventKind::Failed, reason.clone(), None)).await?;
+                    training.failed.push((frame, reason));
+                }
+            }
+        }
+        Ok(training)
+    }
+
+    async fn train_frame(
+        &self,
+        forecaster: &Forecaster<'_>,
+        frame: TimeFrame,
+        as_of: ShopDay,
+        now: DateTime<Utc>,
+        tell: &(dyn Fn(&str) + Sync),
+    ) -> anyhow::Result<Option<String>> {
+        // A training that was cut off goes on with the frames it had not reached.
+        if self.is_trained_as_of(frame, as_of).await? {
+            return Ok(None);
+        }
+        self.judge_waiting(forecaster, frame, as_of, now, tell).await?;
+        tell(&format!("training the {frame} models"));
+        let Some((models, rehearsal)) = forecaster.train(frame, as_of, now).await? else {
+            tell(&format!("the history is too short to train the {frame} frame: its forecasts fall back openly"));
+            return Ok(None);
+        };
+        let rehearsed = forecaster.rehearse(&rehearsal, as_of).await?;
+        let version = self.free_version(frame, as_of).await?;
+        let loaded = self.keep(&version, models, now, &rehearsed.metrics).await?;
+        let generation = GenerationId::from(rehearsal_id(frame, as_of));
+        Ledger::new(&self.warehouse).write(generation, &rehearsed.forecasts).await?;
+        let champion = self.models.read().await.get(&frame).cloned();
+        let Some(champion) = champion else {
+            let reason = "it is the first of its frame: there was no champion to beat".to_owned();
+            self.crown(loaded, now, reason, None).await?;
+            return Ok(Some(version));
+        };
+        self.challenge(forecaster, &champion, loaded, as_of, now, tell).await?;
+        Ok(Some(version))
+    }
+
+    /// A newly trained version against the champion: on past origins held out of a trial training by the same recipe, if
+    /// that can tell anything; otherwise it waits for periods to end.
+    async fn challenge(
+        &self,
+        forecaster: &Forecaster<'_>,
+        champion: &Loaded,
+        challenger: Loaded,
+        as_of: ShopDay,
+        now: DateTime<Utc>,
+        tell: &(dyn Fn(&str) + Sync),
+    ) -> anyhow::Result<()> {
+        let frame = champion.models.frame;
+        let held_out = forecaster.held_out(frame, champion.models.trained_as_of, as_of);
+        // Trained by the same recipe as of the same day, the trial would be the champion itself.
+        let telling =
+            held_out.first().filter(|first| **first != champion.models.trained_as_of || !champion.models.same_recipe(&challenger.models));
+        let trial = match telling {
+            Some(first) => {
+                tell(&format!("comparing the new {frame} models with the champion on periods held out of both"));
+                forecaster.trial(frame, *first, now).await?
+            }
+            None => None,
+        };
+        let duel = match &trial {
+            Some(trial) => forecaster.duel(trial, &champion.models, &held_out, as_of, now).await?,
+            None => None,
+        };
+        match duel {
+            Some(duel) if duel.p_value < LEVEL => {
+                let reason = format!("it beat {} on periods held out of its training: {}", champion.version, words(&duel));
+                self.crown(challenger, now, reason, Some(duel)).await
+            }
+            duel => {
+                let reason = match &duel {
+                    Some(duel) => {
+                        format!("it waits: on periods held out of its training it did not beat {}: {}", champion.version, words(duel))
+                    }
+                    None => format!("it waits until periods have ended that neither it nor {} was trained on", champion.version),
+                };
+                let waits = event(now, frame, &challenger.version, ModelEventKind::Challenged, reason, duel);
+                Ok(self.registry.challenge(&waits).await?)
+            }
+        }
+    }
+
+    /// The waiting challenger of a frame against the champion, on ended periods that neither was trained on.
+    async fn judge_waiting(
+        &self,
+        forecaster: &Forecaster<'_>,
+        frame: TimeFrame,
+        as_of: ShopDay,
+        now: DateTime<Utc>,
+        tell: &(dyn Fn(&str) + Sync),
+    ) -> anyhow::Result<()> {
+        let models = self.registry.models().await?;
+        let Some(waiting) = models.iter().find(|model| model.frame == frame && model.is_challenger) else { return Ok(()) };
+        let Some(champion) = self.models.read().await.get(&frame).cloned() else { return Ok(()) };
+        let challenger = match self.load(waiting).await {
+            Ok(challenger) => challenger,
+            Err(error) => return self.refuse(waiting, now, &error).await,
+        };
+        let since = challenger.models.trained_as_of.max(champion.models.trained_as_of);
+        let days = forecaster.unseen(frame, since, as_of).await?;
+        let Some(duel) = forecaster.duel(&challenger.models, &champion.models, &days, as_of, now).await? else { return Ok(()) };
+        tell(&format!("{} against the champion {}: {}", waiting.version, champion.version, words(&duel)));
+        if duel.p_value < LEVEL {
+            let reason = format!("it beat {} on periods that neither had seen: {}", champion.version, words(&duel));
+            return self.crown(challenger, now, reason, Some(duel)).await;
+        }
+        let reason = format!("it did not beat {} on periods that neither had seen: {}", champion.version, words(&duel));
+        Ok(self.registry.note(&event(now, frame, &waiting.version, ModelEventKind::Kept, reason, Some(duel))).await?)
+    }
+
+    /// Makes a version the champion, in the registry first.
+    async fn crown(&self, loaded: Loaded, now: DateTime<Utc>, reason: String, duel: Option<Duel>) -> anyhow::Result<()> {
+        let frame = loaded.models.frame;
+        tracing::info!(version = %loaded.version, reason, "new champion of the {frame} frame");
+        self.registry.promote(&event(now, frame, &loaded.version, ModelEventKind::Promoted, reason, duel)).await?;
+        self.models.write().await.insert(frame, loaded);
+        Ok(())
+    }
+
+    /// Makes a registered version the champion by hand.
+    pub(crate) async fn promote(&self, version: &str, now: DateTime<Utc>) -> anyhow::Result<()> {
+        let models = self.registry.models().await?;
+        let model = models
+            .iter()
+            .find(|model| model.version == version)
+            .with_context(|| format!("there is no version `{version}`; `sellcast models` lists those that there are"))?;
+        match self.load(model).await {
+            Ok(loaded) => self.crown(loaded, now, "promoted by hand".into(), None).await,
+            Err(error) => {
+                self.refuse(model, now, &error).await?;
+                Err(error.context(format!("the version `{version}` is refused, the champion stays")))
+            }
+        }
+    }
+
+    /// Goes back to the champion before the present one; gives its version and the one that it replaces.
+    pub(crate) async fn roll_back(&self, frame: TimeFrame, now: DateTime<Utc>) -> anyhow::Result<(String, String)> {
+        let line = self.registry.champions(frame).await?;
+        let [present, former @ ..] = &line[..] else { bail!("the {frame} frame has no champion yet: train one with `sellcast train`") };
+        let models = self.registry.models().await?;
+        for version in former {
+            let Some(model) = models.iter().find(|model| model.version == *version) else { continue };
+            match self.load(model).await {
+                Ok(loaded) => {
+                    let reason = format!("rolled back by hand from {present}");
+                    self.registry.promote(&event(now, frame, version, ModelEventKind::RolledBack, reason, None)).await?;
+                    self.models.write().await.insert(frame, loaded);
+                    return Ok((version.clone(), present.clone()));
+                }
+                Err(error) => self.refuse(model, now, &error).await?,
+            }
+        }
+        bail!("the {frame} frame has no champion before `{present}` that could be used")
+    }
+
+    /// Says why a retraining is asked for, if any frame's error or features have drifted since its training.
+    pub(crate) async fn drift(&self, as_of: ShopDay, now: DateTime<Utc>) -> anyhow::Result<Option<String>> {
+        let forecaster = self.forecaster().await?;
+        let models = self.models.read().await.clone();
+        for (frame, loaded) in models {
+            // Half a retraining interval must lie between two, or a shift would ask again every night.
+            let rest = i64::from(self.config.forecast.retrain_days.div_ceil(2));
+            let newest = self.newest_trained(frame).await?.unwrap_or(loaded.models.trained_as_of);
+            if as_of.days_since(newest) < rest {
+                continue;
+            }
+            if let Some(drift) = forecaster.drift(&loaded.models, as_of, now).await? {
+                let reason = format!("{drift}");
+                self.registry.note(&event(now, frame, &loaded.version, ModelEventKind::Asked, reason.clone(), None)).await?;
+                tracing::warn!(%frame, version = %loaded.version, reason, "a retraining is asked for");
+                return Ok(Some(format!("{frame}: {reason}")));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Writes the model's files, then the registry entry: a version that is listed is complete.
+    async fn keep(&self, version: &str, models: FrameModels, now: DateTime<Utc>, metrics: &serde_json::Value) -> anyhow::Result<Loaded> {
+        let artifact = models.artifact()?;
+        let digest = model_files::digest(&artifact.files);
+        let (folder, files) = (self.folder.models().join(version), artifact.files);
+        tokio::task::spawn_blocking(move || model_files::write(&folder, &files)).await??;
+        let mut facts = artifact.facts;
+        facts["training_data_versions"] = serde_json::to_value(self.warehouse.versions().await?)?;
+        facts["digest"] = digest.clone().into();
+        let entry = RegisteredModel {
+            version: version.to_owned(),
+            frame: models.frame,
+            trained_at: now,
+            facts,
+            metrics: metrics.clone(),
+            is_champion: false,
+            is_challenger: false,
+        };
+        self.registry.add(&entry).await?;
+        Ok(Loaded { models, version: version.to_owned(), digest })
+    }
+
+    /// Reads a version's files.
+    pub(crate) async fn load(&self, model: &RegisteredModel) -> anyhow::Result<Loaded> {
+        let (folder, version) = (self.folder.models().join(&model.version), model.version.clone());
+        let digest = model.facts.get("digest").and_then(|digest| digest.as_str()).map(str::to_owned);
+        tokio::task::spawn_blocking(move || model_files::read(&folder, &version, digest.as_deref())).await?
+    }
+
+    async fn refuse(&self, model: &RegisteredModel, now: DateTime<Utc>, error: &anyhow::Error) -> anyhow::Result<()> {
+        let reason = format!("{error:#}");
+        tracing::warn!(version = %model.version, error = reason, "a model is refused");
+        Ok(self.registry.note(&event(now, model.frame, &model.version, ModelEventKind::Refused, reason, None)).await?)
+    }
+
+    /// Loads the champion of each frame. One that is damaged or from another program is refused with a warning, and the
+    /// champion before it serves again; without any, the frame goes on with baselines until the next training.
+    pub(crate) async fn load_champions(&self) -> anyhow::Result<()> {
+        let models = self.registry.models().await?;
+        for champion in models.iter().filter(|model| model.is_champion) {
+            let error = match self.load(champion).await {
+                Ok(loaded) => {
+                    self.models.write().await.insert(champion.frame, loaded);
+                    continue;
+                }
+                Err(error) => error,
+            };
+            // The registry's history has no clock of its own: the refusal belongs to the version's own time.
+            let at = champion.trained_at;
+            self.refuse(champion, at, &error).await?;
+            for version in self.registry.champions(champion.frame).await? {
+                let Some(former) = models.iter().find(|model| model.version == version) else { continue };
+                match self.load(former).await {
+                    Ok(loaded) => {
+                        let reason = format!("{} was refused, this one serves again", champion.version);
+                        self.registry.promote(&event(at, champion.frame, &version, ModelEventKind::RolledBack, reason, None)).await?;
+                        self.models.write().await.insert(champion.frame, loaded);
+                        break;
+                    }
+                    Err(error) => self.refuse(former, at, &error).await?,
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether every frame that the history can train has models.
+    pub(crate) async fn is_trained(&self, as_of: ShopDay) -> anyhow::Result<bool> {
+        let first_day = self.forecaster().await?.panel().first_day();
+        let models = self.models.read().await;
+        Ok(TimeFrame::ALL.into_iter().all(|frame| models.contains_key(&frame) || FramePlan::new(frame, first_day, as_of).is_none()))
+    }
+
+    /// Whether the frame has a champion, and a version as of `as_of` or later.
+    async fn is_trained_as_of(&self, frame: TimeFrame, as_of: ShopDay) -> anyhow::Result<bool> {
+        if !self.models.read().await.contains_key(&frame) {
+            return Ok(false);
+        }
+        Ok(self.newest_trained(frame).await?.is_some_and(|newest| newest >= as_of))
+    }
+
+    /// As_of of the newest version of a frame.
+    async fn newest_trained(&self, frame: TimeFrame) -> anyhow::Result<Option<ShopDay>> {
+        let models = self.registry.models().await?;
+        Ok(models.iter().filter(|model| model.frame == frame).filter_map(|model| day_of(&model.version)).max())
+    }
+
+    /// A name that no version has yet: a version is never replaced, because predictions refer to it.
+    async fn free_version(&self, frame: TimeFrame, as_of: ShopDay) -> anyhow::Result<String> {
+        let taken: Vec<String> = self.registry.models().await?.into_iter().map(|model| model.version).collect();
+        let plain = format!("{frame}/{as_of}");
+        let free = (2_u32..).map(|number| format!("{plain}.{number}")).find(|version| !taken.contains(version));
+        Ok(if taken.contains(&plain) { free.unwrap_or(plain) } else { plain })
+    }
+}
+
+/// The day in `week/2017-12-04` or `week/2017-12-04.2`.
+fn day_of(version: &str) -> Option<ShopDay> {
+    version.split('/').nth(1)?.get(..10)?.parse().ok()
+}
+
+fn event(at: DateTime<Utc>, frame: TimeFrame, version: &str, event: ModelEventKind, reason: String, duel: Option<Duel>) -> ModelEvent {
+    ModelEvent { at, frame, version: version.to_owned(), event, reason, duel }
+}
+
+fn words(duel: &Duel) -> String {
+    format!(
+        "loss {:.3} against {:.3} over {} category-periods, {:.0} % of them won (p = {:.3})",
+        duel.challenger_loss,
+        duel.champion_loss,
+        duel.pairs,
+        100.0 * duel.won,
+        duel.p_value
+    )
+}
+
+/// The same frame and day give the same id, so that a training that is run again replaces its rehearsal.
+fn rehearsal_id(frame: TimeFrame, as_of: ShopDay) -> uuid::Uuid {
+    let mut bytes = [0_u8; 16];
+    bytes[..4].copy_from_slice(&as_of.epoch_days().to_be_bytes());
+    bytes[4] = frame as u8;
+    uuid::Builder::from_bytes(bytes).into_uuid()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_names_its_day() {
+        let day = "2017-12-04".parse().ok();
+        assert_eq!(day_of("week/2017-12-04"), day);
+        assert_eq!(day_of("half_year/2017-12-04.12"), day);
+        assert_eq!(day_of("week/today"), None);
+    }
+}
