@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use anyhow::Context;
 use chrono::{DateTime, Utc};
-use sellcast_domain::{Generation, ShopDay, TimeFrame};
+use sellcast_domain::{Generation, Origin, ShopDay, TimeFrame, TrackRecord};
 use sellcast_forecast::{Forecaster, FrameModels, Settings, Shop, Trial};
 use sellcast_store::{ArmDocuments, GenerationDocuments, LiveBoard, PredictionStore, Registry};
 use sellcast_warehouse::{Progress, PseudonymKey, RunRecord, Warehouse};
@@ -103,6 +103,7 @@ impl Engine {
             }
         }
         publication.record.models = self.registry.record(EVENTS).await?;
+        self.explain_misses(&mut publication.record).await?;
         let generation = publication.generation.clone();
         let documents = GenerationDocuments {
             generation: publication.generation,
@@ -141,6 +142,26 @@ impl Engine {
             }
         }
         Ok(Some(Trial { experiment, models }))
+    }
+
+    /// Gives the worst misses of each frame's newest period the reasons that were published with their forecast.
+    async fn explain_misses(&self, record: &mut TrackRecord) -> anyhow::Result<()> {
+        for (frame, record) in &mut record.frames {
+            let Some(newest) = record.periods.first().filter(|newest| newest.origin == Origin::Published) else { continue };
+            let (store, day, frame) = (self.store.clone(), newest.period_start, *frame);
+            let read = move || match store.generation_for(day)? {
+                Some(generation) => store.prediction(generation.generation_id, frame),
+                None => Ok(None),
+            };
+            let Some(document) = tokio::task::spawn_blocking(read).await?? else { continue };
+            for miss in &mut record.worst_misses {
+                let category = document.categories.iter().find(|category| category.category_id == miss.category_id);
+                let product =
+                    category.and_then(|category| category.top_products.iter().find(|product| product.product_id == miss.product_id));
+                miss.drivers = product.map(|product| product.drivers.clone()).unwrap_or_default();
+            }
+        }
+        Ok(())
     }
 
     /// A generation is never changed: where the clock stands still, a second one for the same day is a little later.
