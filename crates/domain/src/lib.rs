@@ -12,6 +12,7 @@ mod period;
 mod prediction;
 mod problem;
 mod record;
+mod what_if;
 
 pub use confidence::{ConfidenceFactors, TopK};
 pub use currency::Currency;
@@ -30,3 +31,4 @@ pub use prediction::{
 };
 pub use problem::{FieldError, Problem, ProblemKind};
 pub use record::{FrameRecord, Metrics, Miss, Origin, PeriodScore, ReliabilityBin, ScoredCategory, TrackRecord};
+pub use what_if::{ChangedDriver, InvalidPromotionKind, PromotionKind, WhatIfAnswer, WhatIfOutcome, WhatIfPromotion, WhatIfQuestion};

@@ -59,6 +59,14 @@ impl<'a> OfflineStore<'a> {
         Ok(sets)
     }
 
+    /// The set at `day` as it is stored, if it is.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn kept(&self, day: ShopDay) -> Result<Option<FeatureSet>, FeatureError> {
+        Ok(self.stored(&[day]).await?.swap_remove(0))
+    }
+
     async fn stored(&self, days: &[ShopDay]) -> Result<Vec<Option<FeatureSet>>, FeatureError> {
         let session = self.warehouse.session().await?;
         if !session.table_exist(LINEAGE).while_computing("stored features")? {

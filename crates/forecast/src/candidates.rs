@@ -32,7 +32,7 @@ impl Forecaster<'_> {
 }
 
 impl Candidates {
-    /// Baselines, and the trained models if there are any. `series` must be there if a model reads the history.
+    /// Baselines, and the trained models if there are any; without `series` those that read the history are left out.
     pub(crate) fn of(rows: &Rows, models: Option<&FrameModels>, series: Option<&Series>) -> Result<Self, ForecastError> {
         let mut amounts: BTreeMap<String, Vec<f32>> =
             baselines(rows).into_iter().map(|(name, values)| (name.to_owned(), values.iter().map(|v| *v as f32).collect())).collect();
@@ -45,6 +45,9 @@ impl Candidates {
         let mut reference = Vec::new();
         let fitted = models.map(|models| (models.list(), models.planned()));
         for ((kind, model), planned) in fitted.iter().flat_map(|(list, planned)| list.iter().map(move |one| (one, *planned))) {
+            if kind.reads_history() && series.is_none() {
+                continue;
+            }
             let scene = Scene { rows, starts: &starts, prices: &prices, series, reference: &reference };
             let said = model.say(*kind, &scene, planned)?;
             let values = match said {

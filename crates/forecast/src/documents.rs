@@ -4,15 +4,16 @@ use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, Utc};
 use sellcast_domain::{
-    CategoryHistory, CategoryId, CategoryPrediction, ConfidenceFactors, Continuation, ContinuedProduct, Currency, Driver, Generation,
-    GenerationId, Interval, ModelSource, ModelVersion, Money, PredictionDocument, PredictionId, ProductId, ProductPrediction, Provenance,
-    RankInterval, ShopDay, Stage, TimeFrame, TopK, TrackRecord,
+    CategoryHistory, CategoryId, CategoryPrediction, ConfidenceFactors, Continuation, ContinuedProduct, Currency, Driver, Experiment,
+    Generation, GenerationId, Interval, ModelSource, ModelVersion, Money, PredictionDocument, PredictionId, ProductId, ProductPrediction,
+    Provenance, RankInterval, ShopDay, Stage, TimeFrame, TopK, TrackRecord,
 };
 use sellcast_features::{OfflineStore, Target};
 use uuid::Uuid;
 
 use crate::catalogue::Catalogue;
 use crate::error::ForecastError;
+use crate::experiment::{ArmForecast, ArmLedger, ArmPublication, PUBLISHED};
 use crate::explain::drivers;
 use crate::forecaster::{Forecaster, FrameForecast};
 use crate::ledger::{ForecastPeriod, Ledger};
@@ -38,6 +39,8 @@ pub struct Publication {
     pub histories: Vec<CategoryHistory>,
     /// How earlier forecasts came out.
     pub record: TrackRecord,
+    /// The documents of an experiment's arms, without the published one.
+    pub arms: Vec<ArmPublication>,
 }
 
 /// What the documents say about the shop itself.
@@ -64,7 +67,7 @@ impl Forecaster<'_> {
         now: DateTime<Utc>,
         models: &BTreeMap<TimeFrame, FrameModels>,
     ) -> Result<Publication, ForecastError> {
-        let (mut publication, forecasts) = self.make(shop, as_of, now, models).await?;
+        let Made { mut publication, forecasts, arms } = self.make(shop, as_of, now, models).await?;
         // What was computed for this forecast is kept with it: rebuilding it reads the same features.
         let newest = self.warehouse.newest_versions().await?;
         for table in OfflineStore::TABLES {
@@ -73,21 +76,32 @@ impl Forecaster<'_> {
             }
         }
         Ledger::new(self.warehouse).write(publication.generation.generation_id, &forecasts).await?;
+        ArmLedger::new(self.warehouse).write(publication.generation.generation_id, &arms).await?;
         Ok(publication)
     }
 
-    /// The documents of a generation and its rows of the ledger, which are not written: the same warehouse versions,
-    /// settings, models and `now` give the same ones, bit for bit.
+    /// The documents of a generation, of which nothing is written: the same warehouse versions, settings, models and `now`
+    /// give the same ones, bit for bit.
     ///
     /// # Errors
     /// When features, models or the ledger fail.
-    pub async fn make(
+    pub async fn rebuild(
         &self,
         shop: &Shop,
         as_of: ShopDay,
         now: DateTime<Utc>,
         models: &BTreeMap<TimeFrame, FrameModels>,
-    ) -> Result<(Publication, Vec<ForecastPeriod>), ForecastError> {
+    ) -> Result<Publication, ForecastError> {
+        Ok(self.make(shop, as_of, now, models).await?.publication)
+    }
+
+    async fn make(
+        &self,
+        shop: &Shop,
+        as_of: ShopDay,
+        now: DateTime<Utc>,
+        models: &BTreeMap<TimeFrame, FrameModels>,
+    ) -> Result<Made, ForecastError> {
         let generation_id = GenerationId::from(id_at(now, self.settings.seed, as_of, models.len() as u64));
         let mut ended = BTreeMap::new();
         for frame in TimeFrame::ALL {
@@ -98,6 +112,7 @@ impl Forecaster<'_> {
         let catalogue = Catalogue::load(self).await?;
         let mut predictions = Vec::new();
         let mut continuations = Vec::new();
+        let (mut arms, mut arm_documents) = (Vec::new(), Vec::new());
         for frame in &frames {
             let period = frame.forecast.period;
             let previous = Target::between(&self.panel, as_of - period.days(), as_of - 1, Some(as_of)).await?;
@@ -125,6 +140,17 @@ impl Forecaster<'_> {
             let (document, rest) = tokio::task::block_in_place(|| {
                 page.document(&drivers, versions, id_at(now, self.settings.seed, as_of, 100 + period.frame() as u64))
             });
+            if let Some(trial) = self.trial.as_ref().filter(|trial| trial.experiment.frame == period.frame()) {
+                let forecasts = trial.forecasts(self, frame, &rows).await?;
+                for (arm, number) in forecasts.iter().filter(|arm| arm.arm != PUBLISHED).zip(200..) {
+                    let version = Some(if arm.arm.contains('/') { arm.arm.clone() } else { format!("{}/{}", period.frame(), arm.arm) });
+                    let page = Page { frame: &arm.frame, ..page };
+                    let id = id_at(now, self.settings.seed, as_of, number);
+                    let (prediction, continuations) = tokio::task::block_in_place(|| page.document(&HashMap::new(), version, id));
+                    arm_documents.push(ArmPublication { arm: arm.arm.clone(), prediction, continuations });
+                }
+                arms = forecasts;
+            }
             predictions.push(document);
             continuations.extend(rest.into_iter().map(|continuation| (period.frame(), continuation)));
         }
@@ -150,12 +176,23 @@ impl Forecaster<'_> {
                     .map(|(frame, models)| (*frame, ModelSource { version: models.version(), digest: String::new() }))
                     .collect(),
             },
-            experiment: None,
+            // With a single arm left there is nothing to compare.
+            experiment: self.trial.as_ref().filter(|_| arms.len() > 1).map(|trial| Experiment {
+                frame: trial.experiment.frame,
+                arms: trial.experiment.arms.iter().filter(|arm| arms.iter().any(|made| made.arm == arm.name)).cloned().collect(),
+            }),
         };
         let forecasts: Vec<ForecastPeriod> = frames.iter().map(|frame| frame.forecast.clone()).collect();
         let histories = self.histories(as_of, &predictions).await?;
-        let record = tokio::task::block_in_place(|| record(&ended, &frames, &catalogue_names(&catalogue)));
-        Ok((Publication { generation, predictions, continuations, histories, record }, forecasts))
+        let mut record = tokio::task::block_in_place(|| record(&ended, &frames, &catalogue_names(&catalogue)));
+        if let Some(experiment) = &generation.experiment {
+            record.experiment = Some(self.experiment_record(experiment, as_of).await?);
+        }
+        Ok(Made {
+            publication: Publication { generation, predictions, continuations, histories, record, arms: arm_documents },
+            forecasts,
+            arms,
+        })
     }
 }
 
@@ -166,7 +203,16 @@ fn catalogue_names(catalogue: &Catalogue) -> crate::record::Names {
     }
 }
 
+/// A generation before anything of it is written.
+struct Made {
+    publication: Publication,
+    /// For the ledger.
+    forecasts: Vec<ForecastPeriod>,
+    arms: Vec<ArmForecast>,
+}
+
 /// Everything that one frame's document is made from.
+#[derive(Clone, Copy)]
 struct Page<'a> {
     generation_id: GenerationId,
     now: DateTime<Utc>,

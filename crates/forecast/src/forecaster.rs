@@ -9,6 +9,7 @@ use sellcast_features::{Calendar, Definitions, FeatureSet, OfflineStore, Panel, 
 use sellcast_warehouse::Warehouse;
 
 use crate::error::ForecastError;
+use crate::experiment::Trial;
 use crate::fallback;
 use crate::hedge::Hedge;
 use crate::learn::Learned;
@@ -42,6 +43,7 @@ pub struct Forecaster<'a> {
     pub(crate) panel: Panel,
     pub(crate) calendar: Calendar,
     pub(crate) settings: Settings,
+    pub(crate) trial: Option<Trial>,
 }
 
 /// One frame's forecast with everything that its document needs.
@@ -77,7 +79,14 @@ impl<'a> Forecaster<'a> {
     pub async fn open(warehouse: &'a Warehouse, settings: Settings) -> Result<Self, ForecastError> {
         let panel = Panel::load(warehouse).await?;
         let calendar = Calendar::load(warehouse).await?;
-        Ok(Self { warehouse, definitions: Definitions::current(), panel, calendar, settings })
+        Ok(Self { warehouse, definitions: Definitions::current(), panel, calendar, settings, trial: None })
+    }
+
+    /// Runs an experiment beside each publication.
+    #[must_use]
+    pub fn with_trial(mut self, trial: Option<Trial>) -> Self {
+        self.trial = trial;
+        self
     }
 
     /// With other candidates than the settings said.

@@ -11,6 +11,7 @@ mod documents;
 mod drift;
 mod duel;
 mod error;
+mod experiment;
 mod explain;
 mod fallback;
 mod forecaster;
@@ -30,12 +31,14 @@ mod rows;
 mod series;
 mod train;
 mod weighing;
+mod what_if;
 
 pub use backtest::{Backtest, BacktestReport};
 pub use bandit::Bandit;
 pub use documents::{Publication, Shop};
 pub use drift::Drift;
 pub use error::ForecastError;
+pub use experiment::{ArmPublication, PUBLISHED, Trial};
 pub use forecaster::{Forecaster, Settings};
 pub use hedge::{AdaHedge, Hedge, Learner};
 pub use importance::FeatureImportance;
@@ -48,3 +51,4 @@ pub use rehearsal::Rehearsal;
 pub use replay::{Comparison, Difference};
 
 pub use train::{FrameModels, ModelArtifact};
+pub use what_if::{Response, WhatIfBasis};

@@ -7,8 +7,8 @@ use anyhow::{Context, bail};
 use chrono_tz::Tz;
 use figment::Figment;
 use figment::providers::{Env, Format, Toml};
-use sellcast_domain::Currency;
-use sellcast_forecast::ModelSet;
+use sellcast_domain::{Arm, Currency, Experiment, TimeFrame};
+use sellcast_forecast::{ModelSet, PUBLISHED};
 use sellcast_warehouse::{SourceMapping, WarehouseSettings};
 use serde::Deserialize;
 
@@ -22,6 +22,8 @@ pub(crate) struct Config {
     pub(crate) shop: Shop,
     pub(crate) forecast: Forecast,
     pub(crate) server: Server,
+    /// Absent unless arms are to be compared.
+    pub(crate) experiment: Option<ExperimentSection>,
     /// Absent until the shop's tables are mapped.
     pub(crate) source: Option<SourceMapping>,
 }
@@ -57,6 +59,38 @@ pub(crate) struct Forecast {
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+pub(crate) struct ExperimentSection {
+    frame: TimeFrame,
+    arms: Vec<String>,
+    share: Option<Vec<f64>>,
+}
+
+impl ExperimentSection {
+    /// The experiment, the published arm first.
+    pub(crate) fn resolve(&self) -> anyhow::Result<Experiment> {
+        let shares = self.share.clone().unwrap_or_else(|| vec![1.0; self.arms.len()]);
+        if shares.len() != self.arms.len() {
+            bail!(
+                "`experiment.share` has {} entries for {} arms: give each arm one, or leave it out for equal shares",
+                shares.len(),
+                self.arms.len()
+            );
+        }
+        if let Some(share) = shares.iter().find(|share| !share.is_finite() || **share <= 0.0) {
+            bail!("`experiment.share` holds {share}: shares are positive numbers");
+        }
+        let different: std::collections::BTreeSet<&String> = self.arms.iter().collect();
+        if self.arms.len() < 2 || different.len() < self.arms.len() || !self.arms.iter().any(|arm| arm == PUBLISHED) {
+            bail!("`experiment.arms` are [{}]: name `published` and at least one other arm, each once", self.arms.join(", "));
+        }
+        let mut arms: Vec<Arm> = self.arms.iter().zip(shares).map(|(name, share)| Arm { name: name.clone(), share }).collect();
+        arms.sort_by_key(|arm| arm.name != PUBLISHED);
+        Ok(Experiment { frame: self.frame, arms })
+    }
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Server {
     pub(crate) address: String,
     pub(crate) port: u16,
@@ -87,6 +121,9 @@ impl Config {
         }
         if config.forecast.retrain_days == 0 {
             bail!("`forecast.retrain_days` is 0: at least 1 is needed");
+        }
+        if let Some(experiment) = &config.experiment {
+            experiment.resolve()?;
         }
         Ok(config)
     }
@@ -148,6 +185,9 @@ mod tests {
         refuses("[shop]\ntime_zone = \"Mars/Olympus\"\n", &["time_zone", "Mars/Olympus"]);
         refuses("[forecast]\nrounds = 0\n", &["forecast.rounds", "5000"]);
         refuses("[forecast]\nmodels = [\"oracle\"]\n", &["forecast.models", "oracle", "gbm_amount", "lambdamart"]);
+        refuses("[experiment]\nframe = \"week\"\narms = [\"mean_4w\", \"mean_8w\"]\n", &["experiment.arms", "`published`"]);
+        refuses("[experiment]\nframe = \"week\"\narms = [\"published\", \"mean_8w\"]\nshare = [1]\n", &["experiment.share"]);
+        refuses("[experiment]\nframe = \"fortnight\"\narms = [\"published\", \"mean_8w\"]\n", &["experiment.frame", "half_year"]);
         refuses("[nonsense]\nkey = 1\n", &["nonsense"]);
     }
 }

@@ -7,9 +7,9 @@ use std::time::Instant;
 
 use anyhow::Context;
 use chrono::{DateTime, Utc};
-use sellcast_domain::{Generation, ShopDay, TimeFrame};
-use sellcast_forecast::{Forecaster, FrameModels, Settings, Shop};
-use sellcast_store::{GenerationDocuments, LiveBoard, PredictionStore, Registry};
+use sellcast_domain::{Generation, Origin, ShopDay, TimeFrame, TrackRecord};
+use sellcast_forecast::{Forecaster, FrameModels, Settings, Shop, Trial};
+use sellcast_store::{ArmDocuments, GenerationDocuments, LiveBoard, PredictionStore, Registry};
 use sellcast_warehouse::{Progress, PseudonymKey, RunRecord, Warehouse};
 use tokio::sync::{Mutex, RwLock};
 
@@ -93,7 +93,7 @@ impl Engine {
         let now = self.after_published(as_of, now).await?;
         // Read at one version from the first query to the last, so that it can be rebuilt.
         let pinned = self.warehouse.pinned().await?;
-        let forecaster = Forecaster::open(&pinned, self.settings()).await?;
+        let forecaster = Forecaster::open(&pinned, self.settings()).await?.with_trial(self.trial().await?);
         let loaded = self.models.read().await.clone();
         let models: BTreeMap<TimeFrame, FrameModels> = loaded.iter().map(|(frame, loaded)| (*frame, loaded.models.clone())).collect();
         let mut publication = forecaster.publish(&self.shop(), as_of, now, &models).await?;
@@ -103,6 +103,7 @@ impl Engine {
             }
         }
         publication.record.models = self.registry.record(EVENTS).await?;
+        self.explain_misses(&mut publication.record).await?;
         let generation = publication.generation.clone();
         let documents = GenerationDocuments {
             generation: publication.generation,
@@ -110,12 +111,57 @@ impl Engine {
             continuations: publication.continuations,
             histories: publication.histories,
             record: publication.record,
-            arms: Vec::new(),
+            arms: publication
+                .arms
+                .into_iter()
+                .map(|arm| ArmDocuments { arm: arm.arm, prediction: arm.prediction, continuations: arm.continuations })
+                .collect(),
         };
         let store = self.store.clone();
         tokio::task::spawn_blocking(move || store.publish(&documents)).await?.context("the former forecast stays published")?;
         tracing::info!(generation = %generation.generation_id, %as_of, seconds = started.elapsed().as_secs_f64(), "published");
         Ok(generation)
+    }
+
+    /// The configured experiment with the models of its arms. An arm whose version is damaged or unknown is left out with a
+    /// warning; the publication goes on.
+    async fn trial(&self) -> anyhow::Result<Option<Trial>> {
+        let Some(section) = &self.config.experiment else { return Ok(None) };
+        let experiment = section.resolve()?;
+        let registered = self.registry.models().await?;
+        let mut models = BTreeMap::new();
+        for arm in experiment.arms.iter().filter(|arm| arm.name.contains('/')) {
+            let found = registered.iter().find(|model| model.version == arm.name && model.frame == experiment.frame);
+            let loaded = match found {
+                Some(model) => self.load(model).await,
+                None => Err(anyhow::anyhow!("no version of the {} frame has this name", experiment.frame)),
+            };
+            match loaded {
+                Ok(loaded) => drop(models.insert(arm.name.clone(), loaded.models)),
+                Err(error) => tracing::warn!(arm = %arm.name, error = format!("{error:#}"), "an arm of the experiment is left out"),
+            }
+        }
+        Ok(Some(Trial { experiment, models }))
+    }
+
+    /// Gives the worst misses of each frame's newest period the reasons that were published with their forecast.
+    async fn explain_misses(&self, record: &mut TrackRecord) -> anyhow::Result<()> {
+        for (frame, record) in &mut record.frames {
+            let Some(newest) = record.periods.first().filter(|newest| newest.origin == Origin::Published) else { continue };
+            let (store, day, frame) = (self.store.clone(), newest.period_start, *frame);
+            let read = move || match store.generation_for(day)? {
+                Some(generation) => store.prediction(generation.generation_id, frame),
+                None => Ok(None),
+            };
+            let Some(document) = tokio::task::spawn_blocking(read).await?? else { continue };
+            for miss in &mut record.worst_misses {
+                let category = document.categories.iter().find(|category| category.category_id == miss.category_id);
+                let product =
+                    category.and_then(|category| category.top_products.iter().find(|product| product.product_id == miss.product_id));
+                miss.drivers = product.map(|product| product.drivers.clone()).unwrap_or_default();
+            }
+        }
+        Ok(())
     }
 
     /// A generation is never changed: where the clock stands still, a second one for the same day is a little later.

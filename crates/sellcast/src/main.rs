@@ -9,6 +9,7 @@ mod model_files;
 mod progress;
 mod replay;
 mod training;
+mod what_if;
 
 use std::process::ExitCode;
 

@@ -58,7 +58,7 @@ impl Engine {
         let forecaster = Forecaster::open(&then, Settings { seed: made_by.seed, rounds: made_by.rounds, ..self.settings() }).await?;
         let shop =
             Shop { name: generation.shop_name.clone(), currency: generation.currency.clone(), time_zone: generation.time_zone.clone() };
-        let (rebuilt, _) = forecaster.make(&shop, generation.as_of, generation.generated_at, &models).await?;
+        let rebuilt = forecaster.rebuild(&shop, generation.as_of, generation.generated_at, &models).await?;
         let document = rebuilt.predictions.iter().find(|document| document.time_frame == frame);
         let continuations: BTreeMap<_, &Continuation> =
             rebuilt.continuations.iter().filter(|(of, _)| *of == frame).map(|(_, rest)| (rest.category_id, rest)).collect();
@@ -91,7 +91,7 @@ impl Engine {
     }
 
     /// The models that the generation names, refused unless they are the very same files.
-    async fn recorded_models(&self, generation: &Generation) -> anyhow::Result<BTreeMap<TimeFrame, FrameModels>> {
+    pub(crate) async fn recorded_models(&self, generation: &Generation) -> anyhow::Result<BTreeMap<TimeFrame, FrameModels>> {
         let mut models = BTreeMap::new();
         for (frame, source) in &generation.provenance.models {
             let (folder, source) = (self.folder.models().join(&source.version), source.clone());

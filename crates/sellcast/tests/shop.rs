@@ -161,6 +161,7 @@ pub(crate) struct Server {
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) kind: String,
+    pub(crate) headers: reqwest::header::HeaderMap,
     pub(crate) text: String,
 }
 
@@ -173,8 +174,8 @@ impl Answer {
     async fn of(request: reqwest::RequestBuilder) -> Self {
         let response = request.send().await.expect("an answer");
         let kind = response.headers().get("content-type").and_then(|kind| kind.to_str().ok()).unwrap_or_default().to_owned();
-        let status = response.status().as_u16();
-        Self { status, kind, text: response.text().await.expect("a text") }
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        Self { status, kind, headers, text: response.text().await.expect("a text") }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The cache of ready answers in front of the API: bytes and headers by path, looked up before any other
 //! work. An entry is valid for one snapshot and one shop day; the ETag names generation and representation.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -20,10 +21,13 @@ use crate::forecasts::Edition;
 use crate::layers;
 use crate::metrics::{CACHE_HITS, CACHE_MISSES, REQUEST_SECONDS, REQUESTS};
 use crate::problems::ApiError;
+use crate::query::USER_KEY;
 use crate::state::AppState;
 
 /// Says in words why an answer is stale; stands beside `Age`.
 pub(crate) const STALE_REASON: HeaderName = HeaderName::from_static("stale-reason");
+/// The arm of the running experiment that answered.
+pub(crate) const ARM: HeaderName = HeaderName::from_static("x-arm");
 /// Longer addresses are answered, but not kept.
 const MAX_KEY_BYTES: usize = 512;
 /// No answer of the API is larger.
@@ -34,12 +38,18 @@ const MAX_ANSWER_BYTES: usize = 8 << 20;
 pub(crate) struct Answered {
     pub(crate) generation: GenerationId,
     pub(crate) stale: Option<(String, DateTime<Utc>)>,
+    /// The arm of the running experiment that the user falls to.
+    pub(crate) arm: Option<String>,
 }
 
 impl Answered {
+    pub(crate) fn in_arm(self, arm: Option<String>) -> Self {
+        Self { arm, ..self }
+    }
+
     pub(crate) fn by(edition: &Edition) -> Self {
         let stale = edition.stale_reason().map(|reason| (reason, edition.generation.generated_at));
-        Self { generation: edition.id(), stale }
+        Self { generation: edition.id(), stale, arm: None }
     }
 }
 
@@ -56,6 +66,7 @@ struct Kept {
     content_type: HeaderValue,
     encoding: Option<HeaderValue>,
     stale: Option<(HeaderValue, DateTime<Utc>)>,
+    arm: Option<HeaderValue>,
     body: Bytes,
     meters: Meters,
 }
@@ -108,7 +119,7 @@ pub(crate) async fn give(State(state): State<AppState>, request: Request, next: 
 
 async fn ready(state: &AppState, method: &Method, uri: &Uri, headers: &HeaderMap, began: Instant) -> Option<Response> {
     let (answers, _) = cache_for(state, method, uri, headers)?;
-    let kept = answers.get(key(uri)).await.filter(|kept| kept.stamp == stamp(state))?;
+    let kept = answers.get(key(uri, headers).as_ref()).await.filter(|kept| kept.stamp == stamp(state))?;
     let mut response = respond(state, &kept, headers, method == Method::HEAD);
     layers::guard(&mut response);
     kept.meters.hits.increment(1);
@@ -128,7 +139,7 @@ pub(crate) async fn keep(State(state): State<AppState>, mut request: Request, ne
         return next.run(request).await;
     };
     counter!(CACHE_MISSES).increment(1);
-    let key = key(request.uri()).to_owned();
+    let key = key(request.uri(), request.headers()).into_owned();
     let meters = Meters::of(request.extensions().get::<MatchedPath>().map_or("unknown", MatchedPath::as_str));
     let stamp = stamp(&state);
     let asked = request.headers().clone();
@@ -151,6 +162,7 @@ pub(crate) async fn keep(State(state): State<AppState>, mut request: Request, ne
         content_type: parts.headers.get(CONTENT_TYPE).cloned().unwrap_or(HeaderValue::from_static("application/json")),
         encoding: parts.headers.get(CONTENT_ENCODING).cloned(),
         stale: answered.stale.and_then(|(reason, made)| Some((HeaderValue::from_str(&reason).ok()?, made))),
+        arm: answered.arm.and_then(|arm| HeaderValue::from_str(&arm).ok()),
         body,
         meters,
     });
@@ -170,8 +182,13 @@ fn cache_for<'a>(state: &'a AppState, method: &Method, uri: &Uri, headers: &Head
     Some((if zipped { &state.answers().zipped } else { &state.answers().plain }, zipped))
 }
 
-fn key(uri: &Uri) -> &str {
-    uri.path_and_query().map_or("/", |path| path.as_str())
+/// The address, with the user's key where one is given: users may fall to different arms of an experiment.
+fn key<'a>(uri: &'a Uri, headers: &HeaderMap) -> Cow<'a, str> {
+    let path = uri.path_and_query().map_or("/", |path| path.as_str());
+    match headers.get(USER_KEY) {
+        Some(user) => Cow::Owned(format!("{path} {}", String::from_utf8_lossy(user.as_bytes()))),
+        None => Cow::Borrowed(path),
+    }
 }
 
 fn stamp(state: &AppState) -> Stamp {
@@ -185,7 +202,11 @@ fn respond(state: &AppState, kept: &Kept, asked: &HeaderMap, head: bool) -> Resp
     let mut response = Response::new(body);
     let headers = response.headers_mut();
     headers.insert(ETAG, kept.etag.clone());
-    headers.insert(VARY, HeaderValue::from_static("accept-encoding"));
+    let varies = if kept.arm.is_some() { "accept-encoding, x-user-key" } else { "accept-encoding" };
+    headers.insert(VARY, HeaderValue::from_static(varies));
+    if let Some(arm) = &kept.arm {
+        headers.insert(ARM, arm.clone());
+    }
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     if let Some((reason, made)) = &kept.stale {
         headers.insert(AGE, HeaderValue::from((state.now() - made).num_seconds().max(0)));

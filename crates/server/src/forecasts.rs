@@ -61,7 +61,9 @@ pub(crate) struct Forecasts {
     current: watch::Sender<Option<Arc<Snapshot>>>,
     serials: AtomicU64,
     past: Cache<(GenerationId, TimeFrame), Option<Arc<FrameDocument>>>,
+    past_arms: Cache<(GenerationId, String), Option<Arc<FrameDocument>>>,
     continuations: Cache<(GenerationId, TimeFrame, CategoryId), Option<Arc<Continuation>>>,
+    arm_continuations: Cache<(GenerationId, String, CategoryId), Option<Arc<Continuation>>>,
     histories: Cache<(GenerationId, CategoryId), Option<Arc<CategoryHistory>>>,
 }
 
@@ -72,7 +74,9 @@ impl Forecasts {
             current: watch::Sender::new(None),
             serials: AtomicU64::new(1),
             past: Cache::new(PAST_FRAMES),
+            past_arms: Cache::new(PAST_FRAMES),
             continuations: Cache::new(CATEGORIES),
+            arm_continuations: Cache::new(CATEGORIES),
             histories: Cache::new(CATEGORIES),
         }
     }
@@ -134,6 +138,48 @@ impl Forecasts {
                 format!("no `{frame}` forecast was published for {}; ask for another timeFrame", edition.generation.as_of),
             )
         })
+    }
+
+    /// A frame's document as a user gets it, and the arm that the user falls to where an experiment runs.
+    pub(crate) async fn document_for(
+        &self,
+        edition: &Edition,
+        frame: TimeFrame,
+        user_key: Option<&str>,
+    ) -> Result<(Arc<FrameDocument>, Option<String>), Problem> {
+        let experiment = edition.generation.experiment.as_ref().filter(|experiment| experiment.frame == frame);
+        let arm = experiment.and_then(|experiment| experiment.arm_of(user_key)).map(|arm| arm.name.clone());
+        let own = match (&arm, &edition.snapshot) {
+            (None, _) => None,
+            (Some(arm), Some(snapshot)) => snapshot.arms.get(arm).cloned(),
+            (Some(arm), None) => {
+                let (id, name) = (edition.id(), arm.clone());
+                self.cached(&self.past_arms, (id, arm.clone()), move |store| Ok(store.arm(id, &name)?.map(FrameDocument::new))).await?
+            }
+        };
+        match own {
+            Some(document) => Ok((document, arm)),
+            // The published arm reads what everybody reads.
+            None => Ok((self.document(edition, frame).await?, arm)),
+        }
+    }
+
+    /// The products of a category beyond its first 100, in an arm's forecast or in the published one.
+    pub(crate) async fn continuation_for(
+        &self,
+        edition: &Edition,
+        frame: TimeFrame,
+        category: CategoryId,
+        arm: Option<&str>,
+    ) -> Result<Option<Arc<Continuation>>, Problem> {
+        if let Some(arm) = arm {
+            let (id, name) = (edition.id(), arm.to_owned());
+            let read = move |store: &PredictionStore| store.arm_continuation(id, &name, category);
+            if let Some(found) = self.cached(&self.arm_continuations, (id, arm.to_owned(), category), read).await? {
+                return Ok(Some(found));
+            }
+        }
+        self.continuation(edition, frame, category).await
     }
 
     /// The products of a category beyond its first 100.

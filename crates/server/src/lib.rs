@@ -18,6 +18,7 @@ mod routes;
 mod settings;
 mod snapshot;
 mod state;
+mod what_if;
 mod wording;
 
 use std::future::Future;
@@ -32,6 +33,7 @@ pub use clock::Clock;
 pub use metrics::install as install_metrics;
 pub use settings::ServerSettings;
 pub use state::AppState;
+pub use what_if::{Answering, WhatIf};
 
 /// Every path of the product with its limits, ready to be served.
 pub fn router(state: AppState) -> Router {

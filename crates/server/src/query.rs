@@ -4,8 +4,8 @@
 use std::str::FromStr;
 
 use axum::extract::{FromRequestParts, Path, Query};
-use axum::http::Uri;
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, Uri};
 use sellcast_domain::{FieldError, Problem, ShopDay, TimeFrame};
 
 use crate::problems::{ApiError, field_error, invalid};
@@ -113,6 +113,22 @@ impl Parameters {
         self.count("page", 1, MAX_PAGE, PAGES)
     }
 
+    /// The user's key, of the header or the parameter.
+    fn user_key(&mut self, headers: &HeaderMap) -> Option<String> {
+        let is_key = |key: &str| !key.is_empty() && key.len() <= MAX_USER_KEY && !key.chars().any(char::is_control);
+        let header = headers.get(USER_KEY).map(|value| value.to_str().unwrap_or_default().to_owned());
+        let parameter = self.text("userKey").map(str::to_owned);
+        let fault = match (&header, &parameter) {
+            (Some(header), Some(parameter)) if header != parameter => true,
+            (header, parameter) => header.iter().chain(parameter).any(|key| !is_key(key)),
+        };
+        if fault {
+            self.fault("userKey", "is not a user's key", USER_KEYS);
+            return None;
+        }
+        header.or(parameter)
+    }
+
     /// Notes a fault.
     pub(crate) fn fault(&mut self, name: &str, message: impl Into<String>, allowed: &str) {
         self.errors.push(field_error(name, message, allowed));
@@ -124,26 +140,40 @@ impl Parameters {
     }
 }
 
+/// The header that names a user; the parameter `userKey` does the same.
+pub(crate) const USER_KEY: HeaderName = HeaderName::from_static("x-user-key");
+/// Keys longer than this are no keys.
+const MAX_USER_KEY: usize = 200;
+const USER_KEYS: &str = "1 to 200 visible characters, the same in header and parameter";
+
 /// What a list of forecasts is asked with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ListQuery {
     pub(crate) frame: TimeFrame,
     pub(crate) date: Option<ShopDay>,
     pub(crate) limit: u32,
     pub(crate) page: u32,
+    /// Who asks, where an experiment shows users different forecasts.
+    pub(crate) user_key: Option<String>,
 }
 
 impl ListQuery {
-    /// Reads `timeFrame`, `date`, `limit` and `page`.
-    pub(crate) fn read(uri: &Uri) -> Result<Self, Problem> {
-        let mut parameters = Parameters::read(uri, &["timeFrame", "date", "limit", "page"]);
-        let query = Self { frame: parameters.time_frame(), date: parameters.date(), limit: parameters.limit(), page: parameters.page() };
+    /// Reads `timeFrame`, `date`, `limit`, `page` and the user's key.
+    pub(crate) fn read(uri: &Uri, headers: &HeaderMap) -> Result<Self, Problem> {
+        let mut parameters = Parameters::read(uri, &["timeFrame", "date", "limit", "page", "userKey"]);
+        let query = Self {
+            frame: parameters.time_frame(),
+            date: parameters.date(),
+            limit: parameters.limit(),
+            page: parameters.page(),
+            user_key: parameters.user_key(headers),
+        };
         parameters.finish()?;
         Ok(query)
     }
 
     /// How many items stand before the asked page.
-    pub(crate) fn offset(self) -> usize {
+    pub(crate) fn offset(&self) -> usize {
         self.limit as usize * (self.page as usize - 1)
     }
 }
@@ -178,7 +208,10 @@ mod tests {
 
     fn faults(query: &str) -> Vec<String> {
         let uri: Uri = format!("/x?{query}").parse().expect("a path");
-        ListQuery::read(&uri).err().map(|problem| problem.errors.into_iter().map(|error| error.field).collect()).unwrap_or_default()
+        ListQuery::read(&uri, &HeaderMap::new())
+            .err()
+            .map(|problem| problem.errors.into_iter().map(|error| error.field).collect())
+            .unwrap_or_default()
     }
 
     #[test]

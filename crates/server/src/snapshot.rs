@@ -52,6 +52,8 @@ pub(crate) struct Listed {
 pub(crate) struct Snapshot {
     pub(crate) generation: Arc<Generation>,
     pub(crate) frames: BTreeMap<TimeFrame, Arc<FrameDocument>>,
+    /// Documents of the running experiment's further arms, by name.
+    pub(crate) arms: BTreeMap<String, Arc<FrameDocument>>,
     pub(crate) record: Arc<TrackRecord>,
     /// Every product, best-selling categories first and by rank within them.
     pub(crate) products: Vec<Listed>,
@@ -70,10 +72,17 @@ impl Snapshot {
                 frames.insert(*frame, Arc::new(FrameDocument::new(document)));
             }
         }
+        let mut arms = BTreeMap::new();
+        for arm in generation.experiment.iter().flat_map(|experiment| &experiment.arms) {
+            // The published arm has no document of its own.
+            if let Some(document) = store.arm(id, &arm.name)? {
+                arms.insert(arm.name.clone(), Arc::new(FrameDocument::new(document)));
+            }
+        }
         let record = store.record(id)?.unwrap_or_default();
         let products = list_products(store, id, &frames)?;
         let homes = products.iter().map(|listed| (listed.product_id, listed.category_id)).collect();
-        Ok(Some(Self { generation: Arc::new(generation), frames, record: Arc::new(record), products, homes, serial }))
+        Ok(Some(Self { generation: Arc::new(generation), frames, arms, record: Arc::new(record), products, homes, serial }))
     }
 
     /// The category that a product belongs to.

@@ -1,7 +1,7 @@
 //! What every handler shares. One task follows the store and swaps the snapshot; it ends when the last
 //! state is dropped.
 
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -16,6 +16,7 @@ use crate::forecasts::Forecasts;
 use crate::graphql::{self, ForecastSchema};
 use crate::settings::ServerSettings;
 use crate::snapshot::Snapshot;
+use crate::what_if::WhatIf;
 
 /// How long to wait before a generation that could not be read is tried again.
 const RETRY_LOADING: Duration = Duration::from_secs(2);
@@ -37,6 +38,7 @@ struct Inner {
     viewers: Arc<Semaphore>,
     closing: watch::Sender<bool>,
     metrics: PrometheusHandle,
+    what_if: OnceLock<Arc<dyn WhatIf>>,
 }
 
 impl AppState {
@@ -56,10 +58,22 @@ impl AppState {
             forecasts,
             settings,
             metrics,
+            what_if: OnceLock::new(),
         };
         let state = Self { inner: Arc::new(inner) };
         tokio::spawn(follow(Arc::downgrade(&state.inner), published));
         state
+    }
+
+    /// Names who answers what-if questions; the first one named answers.
+    #[must_use]
+    pub fn answering(self, what_if: Arc<dyn WhatIf>) -> Self {
+        self.inner.what_if.get_or_init(|| what_if);
+        self
+    }
+
+    pub(crate) fn what_if(&self) -> Option<&Arc<dyn WhatIf>> {
+        self.inner.what_if.get()
     }
 
     /// Waits until the store's current generation is the one that requests see. At once if there is none.

@@ -246,6 +246,33 @@ async fn the_track_record_says_what_came() {
 }
 
 #[tokio::test]
+async fn the_models_page_shows_weights_regret_changes_and_the_history_with_reasons() {
+    let app = App::open().await;
+    let html = html(&app, "/models").await;
+    assert_contains(
+        &html,
+        &[
+            "<h1>How the models learn</h1>",
+            "week/2017-11-27",
+            "challenger week/2017-12-04",
+            "−0.012",
+            "gbm_amount 75 %",
+            "class=\"w0\"",
+            "overtook half_4w_half_26w: WAPE 0.810 against 0.860",
+            "largest categories",
+            "gbm_amount 90 %",
+            "it beat week/2017-11-20: p = 0.011",
+            "training failed",
+            "cannot compute &#60;features&#62;",
+        ],
+    );
+    let empty = self::html(&app, "/models?frame=quarter").await;
+    assert_contains(&empty, &["No quarter forecast has been scored yet", "No models of this frame have been trained"]);
+    assert_contains(&self::html(&app, "/record").await, &["/models?frame=week", "because: on display in 40 stores"]);
+    assert_contains(&self::html(&app, "/experiments").await, &["No experiment is running"]);
+}
+
+#[tokio::test]
 async fn search_finds_categories_and_products() {
     let app = App::open().await;
     let html = html(&app, "/search?q=SOFT%20drinks").await;

@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use sellcast_domain::{
     CategoryHistory, CategoryId, CategoryPrediction, ConfidenceFactors, Continuation, ContinuedProduct, Currency, Driver, FrameRecord,
-    Generation, GenerationId, Interval, Metrics, Miss, ModelVersion, Money, Origin, Period, PeriodScore, PredictionDocument, PredictionId,
-    ProductHistory, ProductId, ProductPrediction, RankInterval, ReliabilityBin, ScoredCategory, ShopDay, Stage, TimeFrame, TopK,
-    TrackRecord,
+    Generation, GenerationId, GroupWeights, Interval, Learning, LearningStep, Metrics, Miss, ModelEvent, ModelEventKind, ModelVersion,
+    ModelsRecord, Money, Origin, Period, PeriodScore, PredictionDocument, PredictionId, ProductHistory, ProductId, ProductPrediction,
+    RankInterval, ReliabilityBin, ScoredCategory, ShopDay, Stage, TimeFrame, TopK, TrackRecord, WeightChange,
 };
 use sellcast_store::GenerationDocuments;
 use uuid::Uuid;
@@ -250,7 +250,24 @@ impl Shop {
     fn record(&self) -> TrackRecord {
         let frames = [(TimeFrame::Day, 14), (TimeFrame::Week, 8), (TimeFrame::Month, 3)];
         let frames = frames.into_iter().map(|(frame, count)| (frame, self.frame_record(frame, count))).collect();
-        TrackRecord { frames, ..TrackRecord::default() }
+        let event = |day: i64, version: &str, event, reason: &str| ModelEvent {
+            at: self.generated_at - chrono::Duration::days(day),
+            frame: TimeFrame::Week,
+            version: version.to_owned(),
+            event,
+            reason: reason.to_owned(),
+            duel: None,
+        };
+        let models = ModelsRecord {
+            champions: [(TimeFrame::Week, "week/2017-11-27".to_owned())].into(),
+            challengers: [(TimeFrame::Week, "week/2017-12-04".to_owned())].into(),
+            events: vec![
+                event(0, "week/2017-12-04", ModelEventKind::Challenged, "it waits for a period to end"),
+                event(7, "week/2017-11-27", ModelEventKind::Promoted, "it beat week/2017-11-20: p = 0.011"),
+                event(9, "week/2017-11-25", ModelEventKind::Failed, "cannot compute <features>"),
+            ],
+        };
+        TrackRecord { frames, models, experiment: None }
     }
 
     fn frame_record(&self, frame: TimeFrame, count: i64) -> FrameRecord {
@@ -277,7 +294,34 @@ impl Shop {
             reliability: reliability.collect(),
             worst_misses: vec![miss(2), miss(5), miss(9)],
             weights: BTreeMap::from([("secret_model_name".to_owned(), 1.0)]),
-            learning: Default::default(),
+            learning: if frame == TimeFrame::Week { self.learning() } else { Learning::default() },
+        }
+    }
+
+    fn learning(&self) -> Learning {
+        let models = ["gbm_amount", "half_4w_half_26w"];
+        let step = |back: i64, share: f64| LearningStep {
+            period_start: self.as_of - 7 * back,
+            losses: models.iter().map(|model| ((*model).to_owned(), 1.1)).collect(),
+            wapes: [(models[0].to_owned(), 0.81), (models[1].to_owned(), 0.86)].into(),
+            weights: [(models[0].to_owned(), share), (models[1].to_owned(), 1.0 - share)].into(),
+            regret: -0.01,
+        };
+        Learning {
+            steps: vec![step(3, 0.4), step(2, 0.6), step(1, 0.75)],
+            groups: vec![GroupWeights {
+                name: "largest categories".to_owned(),
+                categories: 4,
+                weights: [(models[0].to_owned(), 0.9), (models[1].to_owned(), 0.1)].into(),
+            }],
+            changes: vec![WeightChange {
+                period_start: self.as_of - 14,
+                from: models[1].to_owned(),
+                to: models[0].to_owned(),
+                reason: "gbm_amount overtook half_4w_half_26w: WAPE 0.810 against 0.860 in the week of 2017-11-20".to_owned(),
+            }],
+            best_single: models[0].to_owned(),
+            regret: -0.012,
         }
     }
 

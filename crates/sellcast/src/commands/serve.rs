@@ -19,6 +19,7 @@ use crate::config::ClockKind;
 use crate::engine::Engine;
 use crate::jobs::{Jobs, Nightly, Train};
 use crate::progress::Reporter;
+use crate::what_if::Answerer;
 
 #[derive(Args)]
 pub(super) struct Serve {
@@ -59,7 +60,8 @@ impl Running {
         };
         let address = listener.local_addr()?;
         let settings = ServerSettings::new(engine.config.shop.name.clone(), engine.config.shop.time_zone);
-        let state = AppState::new(engine.store.clone(), engine.board.clone(), clock(engine), settings);
+        let what_if = Arc::new(Answerer::new(engine));
+        let state = AppState::new(engine.store.clone(), engine.board.clone(), clock(engine), settings).answering(what_if);
         let (stop, mut stopped) = watch::channel(false);
         let shutdown = async move {
             stopped.wait_for(|stop| *stop).await.map(drop).unwrap_or_default();

@@ -7,6 +7,7 @@ mod fan;
 mod rank_strip;
 mod reliability;
 mod spark;
+mod weights;
 mod whisker;
 
 use std::fmt;
@@ -19,6 +20,7 @@ pub(crate) use fan::{Fan, Stretch};
 pub(crate) use rank_strip::rank_strip;
 pub(crate) use reliability::reliability;
 pub(crate) use spark::spark;
+pub(crate) use weights::{swatch, weights};
 pub(crate) use whisker::whisker;
 
 /// Markup that is safe to stand in a page as it is: made here, with every foreign text escaped.

@@ -4,15 +4,18 @@
 mod category;
 mod csv;
 mod error;
+mod experiments;
 mod filters;
 mod future_weeks;
 mod home;
 mod links;
+mod models;
 mod product;
 mod record;
 mod search;
 mod shell;
 mod view;
+mod what_if_form;
 
 use askama::Template;
 use axum::Router;
@@ -36,6 +39,8 @@ pub(crate) fn router() -> Router<AppState> {
         .route("/categories/{id}", get(category::page))
         .route("/products/{id}", get(product::page))
         .route("/record", get(record::page))
+        .route("/models", get(models::page))
+        .route("/experiments", get(experiments::page))
         .route("/search", get(search::page))
 }
 

@@ -10,6 +10,7 @@ use sellcast_domain::{
 
 use super::shell::{Section, Shell};
 use super::view::View;
+use super::what_if_form::{self, Asked};
 use super::{drawn, filters, future_weeks};
 use crate::charts::{self, Fan, Svg};
 use crate::problems::{ApiError, field_error, invalid};
@@ -31,6 +32,7 @@ struct ProductPage {
     fan: Svg,
     weeks: usize,
     details: Option<Details>,
+    what_if: Option<Asked>,
 }
 
 struct Fact {
@@ -66,8 +68,9 @@ struct Quality {
 
 /// `/products/{id}`
 pub(super) async fn page(State(state): State<AppState>, Segment(id): Segment, OriginalUri(uri): OriginalUri) -> Result<Response, ApiError> {
-    let mut parameters = Parameters::read(&uri, &["frame", "date"]);
+    let mut parameters = Parameters::read(&uri, &["frame", "date", "price", "kind", "strength"]);
     let (frame, date) = (parameters.frame(), parameters.date());
+    let form = what_if_form::Form::read(&parameters);
     parameters.finish()?;
     let id: ProductId = id.parse().map_err(|_| invalid(vec![field_error("id", "is not a product's id", "a whole number")]))?;
     let view = View::load(&state, frame, date).await?;
@@ -77,7 +80,8 @@ pub(super) async fn page(State(state): State<AppState>, Segment(id): Segment, Or
     let sold = weekly(history.as_deref(), id);
     let starts = history.as_ref().map_or(&[][..], |history| &history.week_starts);
     let fan = Fan { week_starts: starts, sold: &sold, ahead: &ahead, show: &|amount| view.show_units(amount) }.draw();
-    let base = Base { state: &state, view: &view, category, id, fan, weeks: sold.iter().filter(|amount| **amount > 0.0).count() };
+    let what_if = form.answered(&state, &view, id).await;
+    let base = Base { state: &state, view: &view, category, id, fan, what_if, weeks: sold.iter().filter(|amount| **amount > 0.0).count() };
     if let Some(product) = category.top_products.iter().find(|product| product.product_id == id) {
         return drawn(&base.among_the_first(product));
     }
@@ -92,6 +96,7 @@ struct Base<'a> {
     category: &'a CategoryPrediction,
     id: ProductId,
     fan: Svg,
+    what_if: Option<Asked>,
     weeks: usize,
 }
 
@@ -165,6 +170,7 @@ impl Base<'_> {
             fan: self.fan,
             weeks: self.weeks,
             details,
+            what_if: self.what_if,
         }
     }
 

@@ -27,6 +27,7 @@ struct RecordPage {
     first_scored: String,
     scored: Option<Scored>,
     trust: Option<Trust>,
+    models: String,
 }
 
 struct Scored {
@@ -75,6 +76,8 @@ struct MissRow {
     href: String,
     said: String,
     came: String,
+    /// The strongest reasons that the forecast had.
+    why: String,
 }
 
 /// `/record`
@@ -92,6 +95,7 @@ pub(super) async fn page(State(state): State<AppState>, OriginalUri(uri): Origin
         first_scored: day_named(view.frame.document.period().last_day() + 1),
         scored: found.map(|record| scored(&view, record)),
         trust: trust(&record, &view),
+        models: view.link("/models").to_string(),
     };
     drawn(&page)
 }
@@ -104,6 +108,7 @@ fn scored(view: &View, record: &FrameRecord) -> Scored {
         href: view.product_link(miss.product_id),
         said: view.show(miss.forecast_amount),
         came: view.show(miss.actual_amount),
+        why: miss.drivers.iter().take(2).map(|driver| driver.reason.as_str()).collect::<Vec<_>>().join(", "),
     };
     Scored {
         facts: facts(record),

@@ -2,6 +2,7 @@
 
 use axum::Json;
 use axum::extract::{OriginalUri, State};
+use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use sellcast_domain::{CategoryPrediction, PredictionDocument};
 use serde::Serialize;
@@ -32,6 +33,9 @@ pub(super) struct ListParameters {
     /// Which page, from 1. Beyond the last page the list is empty.
     #[param(minimum = 1, maximum = 1_000_000, default = 1)]
     page: Option<u32>,
+    /// Who asks: decides the arm of a running experiment. The header `X-User-Key` does the same.
+    #[param(rename = "userKey", max_length = 200)]
+    user_key: Option<String>,
 }
 
 /// The names of time frames.
@@ -69,10 +73,13 @@ pub(super) struct Source {
     /// Why the answer is older than it should be. Confidence is lowered then.
     #[serde(skip_serializing_if = "Option::is_none")]
     stale_reason: Option<String>,
+    /// The arm that this user falls to, where an experiment runs on this time frame; also in the header `X-Arm`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    arm: Option<String>,
 }
 
 impl Source {
-    pub(super) fn of(edition: &Edition, document: &PredictionDocument) -> Self {
+    pub(super) fn of(edition: &Edition, document: &PredictionDocument, arm: Option<&str>) -> Self {
         let generation = &edition.generation;
         Self {
             generation_id: generation.generation_id.to_string(),
@@ -83,6 +90,7 @@ impl Source {
             model_version: document.model_version.clone(),
             fallback: document.fallback.clone(),
             stale_reason: edition.stale_reason(),
+            arm: arm.map(str::to_owned),
         }
     }
 }
@@ -172,10 +180,10 @@ struct CategoryItem<'a> {
         (status = 503, description = "No forecast yet, or too busy", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
-pub(super) async fn list(State(state): State<AppState>, OriginalUri(uri): OriginalUri) -> Result<Response, ApiError> {
-    let query = ListQuery::read(&uri)?;
+pub(super) async fn list(State(state): State<AppState>, OriginalUri(uri): OriginalUri, headers: HeaderMap) -> Result<Response, ApiError> {
+    let query = ListQuery::read(&uri, &headers)?;
     let edition = state.forecasts().edition(query.date, state.today()).await?;
-    let frame = state.forecasts().document(&edition, query.frame).await?;
+    let (frame, arm) = state.forecasts().document_for(&edition, query.frame, query.user_key.as_deref()).await?;
     let document = &frame.document;
     let list = CategoryList {
         time_frame: query.frame.name(),
@@ -191,10 +199,10 @@ pub(super) async fn list(State(state): State<AppState>, OriginalUri(uri): Origin
             .take(query.limit as usize)
             .map(|category| CategoryItem::of(category, &edition, &frame))
             .collect(),
-        source: Source::of(&edition, document),
+        source: Source::of(&edition, document, arm.as_deref()),
     };
     let mut response = Json(list).into_response();
-    response.extensions_mut().insert(Answered::by(&edition));
+    response.extensions_mut().insert(Answered::by(&edition).in_arm(arm));
     Ok(response)
 }
 

@@ -2,10 +2,12 @@
 
 mod categories;
 mod events;
+mod experiments;
 mod health;
 mod openapi;
 mod products;
 mod replay;
+mod what_if;
 
 use axum::Router;
 use axum::extract::State;
@@ -33,6 +35,8 @@ pub(crate) fn router(state: AppState) -> Router {
     let (api, document) = OpenApiRouter::with_openapi(openapi::described())
         .routes(routes!(categories::list))
         .routes(routes!(products::list))
+        .routes(routes!(experiments::list))
+        .routes(routes!(what_if::ask_for))
         .routes(routes!(health::live))
         .routes(routes!(health::ready))
         .split_for_parts();

@@ -3,6 +3,7 @@
 
 use axum::Json;
 use axum::extract::{OriginalUri, State};
+use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use sellcast_domain::{CategoryId, ContinuedProduct, ProductPrediction};
 use serde::Serialize;
@@ -95,8 +96,9 @@ pub(super) async fn list(
     State(state): State<AppState>,
     Segment(category): Segment,
     OriginalUri(uri): OriginalUri,
+    headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let query = ListQuery::read(&uri);
+    let query = ListQuery::read(&uri, &headers);
     let id = category.parse::<CategoryId>().map_err(|_| field_error("categoryId", "is not a category's id", "a whole number"));
     // A wrong id and wrong parameters are told together.
     let (query, id) = match (query, id) {
@@ -109,12 +111,12 @@ pub(super) async fn list(
         }
     };
     let edition = state.forecasts().edition(query.date, state.today()).await?;
-    let frame = state.forecasts().document(&edition, query.frame).await?;
+    let (frame, arm) = state.forecasts().document_for(&edition, query.frame, query.user_key.as_deref()).await?;
     let category = frame.category(id).ok_or_else(|| unknown_category(id))?;
     let first = &category.top_products;
     let wanted = query.offset()..query.offset() + query.limit as usize;
     let continued = if wanted.end > first.len() && category.total_products as usize > first.len() {
-        state.forecasts().continuation(&edition, query.frame, id).await?
+        state.forecasts().continuation_for(&edition, query.frame, id, arm.as_deref()).await?
     } else {
         None
     };
@@ -130,10 +132,10 @@ pub(super) async fn list(
         page: query.page,
         limit: query.limit,
         products: items.skip(wanted.start).take(wanted.len()).map(|item| item.shown(&edition, &frame)).collect(),
-        source: Source::of(&edition, &frame.document),
+        source: Source::of(&edition, &frame.document, arm.as_deref()),
     };
     let mut response = Json(list).into_response();
-    response.extensions_mut().insert(Answered::by(&edition));
+    response.extensions_mut().insert(Answered::by(&edition).in_arm(arm));
     Ok(response)
 }
 
