@@ -12,7 +12,7 @@ mod targets;
 
 pub use calendar::{CALENDAR_FEATURES, Calendar};
 pub use compute::FeatureSet;
-pub use definitions::{Definition, DefinitionKind, Definitions};
+pub use definitions::{Definition, DefinitionKind, Definitions, PART};
 pub use error::FeatureError;
 pub use guard::check_for_leaks;
 pub use offline::OfflineStore;

@@ -1,0 +1,60 @@
+//! A product among others: its category and department, its brand, the shop, and what rivals have on promotion.
+
+use super::{Add, DefinitionKind, over, ratio, weeks};
+
+pub(super) fn add(add: &mut Add<'_>) {
+    let kind = || DefinitionKind::Derived;
+    let by_category = |what: &str| over(what, "category_id");
+    let trend = |by: &str| format!("({} / 4 + 1) / ({} / 13 + 1)", over(&weeks(1, 4), by), over("amount_91d", by));
+
+    let category = "its category";
+    add(kind(), category, "category_week_1", by_category("week_1"));
+    add(kind(), category, "category_mean_4w", format!("{} / 4", by_category(&weeks(1, 4))));
+    add(kind(), category, "category_mean_13w", format!("{} / 13", by_category("amount_91d")));
+    add(kind(), category, "category_trend", trend("category_id"));
+    add(kind(), category, "category_products", "count(*) over (partition by category_id)".into());
+    add(
+        kind(),
+        "this weekday's sales",
+        "category_weekend_share_13w",
+        ratio(&by_category("weekend_amount_91d"), &by_category("amount_91d")),
+    );
+
+    let department = "its department";
+    add(kind(), department, "department_trend", trend("department_id"));
+    add(kind(), department, "department_share_13w", ratio(&by_category("amount_91d"), &over("amount_91d", "department_id")));
+
+    let place = "its place in the category";
+    add(kind(), place, "share_13w", ratio("amount_91d", &by_category("amount_91d")));
+    add(kind(), place, "share_4w", ratio(&weeks(1, 4), &by_category(&weeks(1, 4))));
+    let rank = |order: &str| format!("row_number() over (partition by category_id order by {order}, product_id)");
+    add(kind(), place, "rank_13w", rank("amount_91d desc"));
+    add(kind(), place, "rank_1w", rank("week_1 desc, amount_91d desc"));
+
+    let rivals = "rivals' promotions";
+    add(kind(), rivals, "category_display_next_week", by_category("display_next_week"));
+    add(kind(), rivals, "category_mailer_next_week", by_category("mailer_next_week"));
+    for (name, by) in [("rivals", "category_id"), ("brand", "category_id, brand")] {
+        let planned = others_lift("next_week", by);
+        add(kind(), rivals, &format!("{name}_lift_next_week"), planned.clone());
+        add(kind(), rivals, &format!("{name}_lift_change"), format!("{planned} - {}", others_lift("last_week", by)));
+    }
+
+    add(kind(), "brand", "brand_mean_13w", "avg(amount_91d) over (partition by brand)".into());
+    add(kind(), "brand", "brand_in_category_share", ratio(&over("amount_91d", "category_id, brand"), &by_category("amount_91d")));
+    add(
+        kind(),
+        "the whole shop's sales",
+        "shop_trend",
+        format!("(sum({}) over () / 4) / nullif(sum(amount_91d) over () / 13, 0.0)", weeks(1, 4)),
+    );
+}
+
+/// Substitution: what a week's promotions are worth to the others of a group, as a share of what they usually sell. 0
+/// where there are no others, or where they sell less than a millionth of the group (sums of doubles end there).
+fn others_lift(when: &str, by: &str) -> String {
+    let usual = "greatest(amount_91d, 0.0)";
+    let lifted = format!("{usual} * (display_{when} * display_lift + mailer_{when} * mailer_lift)");
+    let total = over(usual, by);
+    format!("coalesce(({} - {lifted}) / nullif(greatest({total} * 0.999999 - {usual}, 0.0), 0.0), 0.0)", over(&lifted, by))
+}
