@@ -8,6 +8,8 @@ mod error;
 mod guard;
 mod offline;
 mod panel;
+#[cfg(test)]
+mod small_shop;
 mod targets;
 
 pub use calendar::{CALENDAR_FEATURES, Calendar};

@@ -63,40 +63,33 @@ impl Panel {
         materialise(&session, &context, "categories", categories).await?;
         materialise(&session, &context, "sales", &sales_sql(zone)).await?;
         materialise(&session, &context, "customer_sales", &customer_sales_sql(zone)).await?;
-        // A sale under promotion: the strength of the promotions of its product that cover its day. One that became known
-        // after the sale did is left out, or the past would change with it.
-        let panel = r"
-            select s.*, coalesce(p.display, 0.0) as display, coalesce(p.mailer, 0.0) as mailer
-            from sales s left join (
-              select s.product_id, s.day, s.visible_from,
-                     sum(p.strength) filter (where p.kind = 'display') as display,
-                     sum(p.strength) filter (where p.kind <> 'display') as mailer
-              from (select distinct product_id, day, visible_from from sales) s
-              join promotions p on p.product_id = s.product_id and s.day between p.starts and p.ends and p.visible_from <= s.visible_from
-              group by s.product_id, s.day, s.visible_from) p
-              on p.product_id = s.product_id and p.day = s.day and p.visible_from = s.visible_from";
-        materialise(&context, &context, "panel", panel).await?;
+        materialise(&context, &context, "panel", PANEL).await?;
         context.deregister_table("sales").while_computing("the panel")?;
+        Self::spanning(context, PanelSource { warehouse_versions: warehouse.versions().await? }).await
+    }
 
-        let bounds = context
-            .sql("select min(day) as first, max(day) as last from panel")
-            .await
-            .while_computing("the panel's span")?
-            .collect()
-            .await
-            .while_computing("the panel's span")?;
+    /// Over the tables of `context`.
+    async fn spanning(context: SessionContext, source: PanelSource) -> Result<Self, FeatureError> {
+        let what = "the panel's span";
+        let frame = context.sql("select min(day) as first, max(day) as last from panel").await.while_computing(what)?;
+        let bounds = frame.collect().await.while_computing(what)?;
         let at = |column: &str| -> Option<i32> {
             use arrow::array::{Array, AsArray};
             let array = bounds.first()?.column_by_name(column)?.as_primitive_opt::<arrow::datatypes::Int32Type>()?;
             (array.len() == 1 && array.is_valid(0)).then(|| array.value(0))
         };
         let (Some(first), Some(last)) = (at("first"), at("last")) else { return Err(FeatureError::NoSales) };
-        Ok(Self {
-            context,
-            source: PanelSource { warehouse_versions: warehouse.versions().await? },
-            first_day: ShopDay::from_epoch_days(first),
-            last_day: ShopDay::from_epoch_days(last),
-        })
+        Ok(Self { context, source, first_day: ShopDay::from_epoch_days(first), last_day: ShopDay::from_epoch_days(last) })
+    }
+
+    /// Over tables that a test wrote: `sales` with a column `customer_id`, `promotions`, `products` and `categories`.
+    #[cfg(test)]
+    pub(crate) async fn of_tables(context: SessionContext) -> Result<Self, FeatureError> {
+        let by_customer = "select product_id, customer_id, day, visible_from, sum(amount) as amount from sales
+             where customer_id is not null group by product_id, customer_id, day, visible_from";
+        materialise(&context, &context, "customer_sales", by_customer).await?;
+        materialise(&context, &context, "panel", PANEL).await?;
+        Self::spanning(context, PanelSource::default()).await
     }
 
     /// Lineage.
@@ -169,6 +162,19 @@ const TABLES: [(&str, Dated); 5] = [
     ("products", Dated::Never),
     ("categories", Dated::Never),
 ];
+
+/// Sales with the promotions they were made under: the strengths of the promotions of the product that cover the day. One
+/// that became known after the sale did is left out, or the past would change with it.
+const PANEL: &str = r"
+    select s.*, coalesce(p.display, 0.0) as display, coalesce(p.mailer, 0.0) as mailer
+    from sales s left join (
+      select s.product_id, s.day, s.visible_from,
+             sum(p.strength) filter (where p.kind = 'display') as display,
+             sum(p.strength) filter (where p.kind <> 'display') as mailer
+      from (select distinct product_id, day, visible_from from sales) s
+      join promotions p on p.product_id = s.product_id and s.day between p.starts and p.ends and p.visible_from <= s.visible_from
+      group by s.product_id, s.day, s.visible_from) p
+      on p.product_id = s.product_id and p.day = s.day and p.visible_from = s.visible_from";
 
 /// A line of sales. It becomes visible on the day after both its own day and the day it became known.
 const LINES: &str = r#"

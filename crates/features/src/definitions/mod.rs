@@ -16,6 +16,8 @@ mod stages;
 
 use std::fmt::Write as _;
 
+use crate::calendar::CALENDAR_FEATURES;
+
 pub(crate) use stages::{STAGES, StageForm};
 
 /// Where an expression is evaluated.
@@ -76,9 +78,10 @@ impl Definitions {
         Self::of(features)
     }
 
-    /// A set of the given features, for trying out new ones.
+    /// A set of the given features, for trying out new ones. The names of the calendar's features count for the version, as
+    /// a model is trained on both.
     pub fn of(features: Vec<Definition>) -> Self {
-        let mut text = stages::STAGES.map(|stage| stage.sql).join("\n");
+        let mut text = stages::STAGES.map(|stage| stage.sql).join("\n") + &CALENDAR_FEATURES.join("\n");
         for feature in &features {
             let _ = writeln!(text, "{} {:?} {}", feature.name, feature.kind, feature.sql);
         }

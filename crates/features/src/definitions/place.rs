@@ -58,3 +58,32 @@ fn others_lift(when: &str, by: &str) -> String {
     let total = over(usual, by);
     format!("coalesce(({} - {lifted}) / nullif(greatest({total} * 0.999999 - {usual}, 0.0), 0.0), 0.0)", over(&lifted, by))
 }
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Result;
+
+    use crate::small_shop::{COUSIN, DISPLAYED, OLD, RIVAL, features};
+
+    #[tokio::test]
+    async fn categories_are_held_against_their_department() -> Result<()> {
+        let shop = features().await?;
+        // Weeks 1 to 4 sold 140 in the department, 13 weeks 170 + 260 + 65.
+        let trend = (140.0 / 4.0 + 1.0) / (495.0 / 13.0 + 1.0);
+        shop.check(DISPLAYED, &[("department_trend", trend), ("department_share_13w", 430.0 / 495.0), ("weekend_share_13w", 0.0)]);
+        shop.check(RIVAL, &[("weekend_share_13w", 1.0), ("category_weekend_share_13w", 260.0 / 430.0)]);
+        shop.check(COUSIN, &[("department_trend", trend), ("department_share_13w", 65.0 / 495.0)]);
+        // No parent and nothing sold for a quarter: a department of its own that stands still.
+        shop.check(OLD, &[("department_trend", 1.0), ("department_share_13w", f32::NAN), ("weekend_share_13w", f32::NAN)]);
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn a_rivals_display_is_what_it_adds_to_the_others_of_the_category() -> Result<()> {
+        let shop = features().await?;
+        shop.check(RIVAL, &[("rivals_lift_next_week", 1.0 / 13.0), ("rivals_lift_change", 1.0 / 13.0), ("brand_lift_next_week", 0.0)]);
+        shop.check(DISPLAYED, &[("rivals_lift_next_week", 0.0), ("rivals_lift_change", 0.0), ("brand_lift_change", 0.0)]);
+        shop.check(COUSIN, &[("rivals_lift_next_week", 0.0)]);
+        Ok(())
+    }
+}

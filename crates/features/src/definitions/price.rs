@@ -34,3 +34,32 @@ pub(super) fn add(add: &mut Add<'_>) {
     add(kind(), theme, "discount_share_26w", depth(all, "amount_182d"));
     add(kind(), theme, "discount_share_promoted", depth("promoted_discount_182d", "promoted_amount_182d"));
 }
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Result;
+
+    use crate::small_shop::{DISPLAYED, OLD, RIVAL, features};
+
+    /// 2.00 a piece, 2.50 in the last week, 1.50 (and half as much given away) in the two weeks on display.
+    #[tokio::test]
+    async fn prices_are_held_against_category_own_past_and_promotion() -> Result<()> {
+        let shop = features().await?;
+        shop.check(
+            DISPLAYED,
+            &[
+                ("price_28d", 40.0 / 19.0),
+                ("price_against_usual", 20.0 / 19.0),
+                ("last_price_against_usual", 1.25),
+                ("price_in_category", (170.0 / 94.0) / (430.0 / 120.0)),
+                ("price_promoted_against_plain", 1.5 / (240.0 / 119.0)),
+                ("discount_share_4w", 0.0),
+                ("discount_share_26w", 20.0 / 320.0),
+                ("discount_share_promoted", 0.25),
+            ],
+        );
+        shop.check(RIVAL, &[("price_against_usual", 1.0), ("price_promoted_against_plain", f32::NAN)]);
+        shop.check(OLD, &[("price_28d", f32::NAN), ("price_against_usual", f32::NAN), ("discount_share_4w", f32::NAN)]);
+        Ok(())
+    }
+}

@@ -91,3 +91,54 @@ fn lifts(add: &mut Add<'_>) {
         add(derived(), theme, &format!("{name}_promotion_response"), response(&sum, PRIOR_WEEKS_OF_GROUP));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Result;
+
+    use crate::small_shop::{COUSIN, DISPLAYED, OLD, RIVAL, features};
+
+    /// Two weeks at strength 4 sold 30 instead of the steady 10: the excess of 4 x 20 x 2, over 10 x 4 x 4 x 2 and the same
+    /// for fifty more weeks, shared out over the two: 160 / 8320 a unit, 1/13 at strength 4.
+    #[tokio::test]
+    async fn the_planned_lift_is_learnt_from_the_shops_own_promotions() -> Result<()> {
+        let shop = features().await?;
+        let lift = 1.0 / 13.0;
+        shop.check(
+            DISPLAYED,
+            &[
+                ("planned_lift_day", lift),
+                ("planned_lift_week", lift),
+                ("planned_lift_month", lift * 7.0 / 30.0),
+                ("lift_last_week", 0.0),
+                ("lift_last_8w", lift / 8.0),
+                ("plain_8w", (70.0 + 30.0 / (1.0 + lift)) / 8.0),
+                ("plain_26w", (240.0 + 60.0 / (1.0 + lift)) / 26.0),
+                ("planned_8w", (70.0 + 30.0 / (1.0 + lift)) / 8.0 * (1.0 + lift)),
+                ("days_since_promotion", 29.0),
+            ],
+        );
+        // Its mailers are announced after as_of.
+        shop.check(RIVAL, &[("planned_lift_week", 0.0), ("plain_8w", 20.0), ("planned_26w", 20.0), ("mailer_next_week", 0.0)]);
+        shop.check(OLD, &[("plain_8w", 0.0), ("planned_26w", 8.0 / 26.0), ("days_since_promotion", 999.0)]);
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn responses_are_ratios_to_the_shops_lift_that_shrink_to_one() -> Result<()> {
+        let shop = features().await?;
+        let week = 10.0 * 14.0 / 13.0;
+        let group = (60.0 + 20.0 * week) / (2.0 * week + 20.0 * week);
+        shop.check(
+            DISPLAYED,
+            &[
+                ("promotion_response", (60.0 + 4.0 * week) / (2.0 * week + 4.0 * week)),
+                ("brand_promotion_response", group),
+                ("category_promotion_response", group),
+            ],
+        );
+        shop.check(RIVAL, &[("promotion_response", 1.0), ("brand_promotion_response", 1.0), ("category_promotion_response", group)]);
+        shop.check(COUSIN, &[("category_promotion_response", 1.0)]);
+        Ok(())
+    }
+}
