@@ -7,9 +7,9 @@ use arrow::compute::concat_batches;
 use arrow::datatypes::{Float32Type, Int64Type};
 use sellcast_domain::{CategoryId, ProductId, ShopDay};
 
-use crate::definitions::{DefinitionKind, Definitions};
+use crate::definitions::{DefinitionKind, Definitions, PART, STAGES, StageForm};
 use crate::error::{Context, FeatureError};
-use crate::panel::Panel;
+use crate::panel::{Panel, materialise};
 
 /// Features of all active products at one as_of, ordered by product id. Missing values are NaN.
 #[derive(Clone, Debug)]
@@ -40,7 +40,22 @@ impl FeatureSet {
 
     pub(crate) async fn compute_batch(panel: &Panel, definitions: &Definitions, as_of: ShopDay) -> Result<RecordBatch, FeatureError> {
         let what = || format!("features at {as_of}");
-        let frame = panel.context.sql(&sql(definitions, as_of, panel.history_days(as_of))).await.while_computing(what())?;
+        let fill = |sql: &str| {
+            let history_weeks = (panel.history_days(as_of) as f64 / 7.0).max(1.0);
+            sql.replace("{as_of}", &as_of.epoch_days().to_string()).replace("{history_weeks}", &format!("{history_weeks:.4}"))
+        };
+        let context = panel.scratch().await?;
+        for stage in &STAGES {
+            let sql = fill(&stage.sql.replace("{sales}", &expressions(definitions, &DefinitionKind::Sales)));
+            match stage.form {
+                StageForm::Table => materialise(&context, &context, stage.name, &sql).await?,
+                StageForm::View => {
+                    let view = context.sql(&sql).await.while_computing(stage.name)?.into_view();
+                    context.register_table(stage.name, view).while_computing(stage.name)?;
+                }
+            }
+        }
+        let frame = context.sql(&fill(&sql(definitions))).await.while_computing(what())?;
         let schema = std::sync::Arc::new(frame.schema().as_arrow().clone());
         let batches = frame.collect().await.while_computing(what())?;
         concat_batches(&schema, &batches).map_err(|error| FeatureError::Engine { what: what(), source: error.into() })
@@ -99,26 +114,30 @@ impl FeatureSet {
     }
 }
 
-fn sql(definitions: &Definitions, as_of: ShopDay, history_days: i64) -> String {
-    let list = |kind: DefinitionKind| {
-        let columns: Vec<_> = definitions.of_kind(kind).map(|d| format!("cast({} as double) as {}", d.sql, d.name)).collect();
-        columns.join(",\n             ")
-    };
-    let names =
-        |kind: DefinitionKind, prefix: &str| definitions.of_kind(kind).map(|d| format!(", {prefix}{0} as {0}", d.name)).collect::<String>();
-    let or_default = |kind: DefinitionKind| {
-        // A product without promotions has none planned and none past.
+/// `cast(... as double) as name, ...` of the definitions of one kind.
+fn expressions(definitions: &Definitions, kind: &DefinitionKind) -> String {
+    let columns: Vec<_> = definitions.of_kind(kind).map(|d| format!("cast({} as double) as {}", d.sql, d.name)).collect();
+    columns.join(",\n             ")
+}
+
+/// The query over the stages: aggregates by product, joined, and the features made of them.
+fn sql(definitions: &Definitions) -> String {
+    let list = |kind: DefinitionKind| expressions(definitions, &kind);
+    let sales: String = definitions.of_kind(&DefinitionKind::Sales).map(|d| format!(", a.{0} as {0}", d.name)).collect();
+    let or_default = |kind: DefinitionKind, table: &str| {
+        // A product without promotions has none planned and none past; one without customers has none.
         let value = |name: &str| if name == "days_since_promotion" { "999.0" } else { "0.0" };
-        definitions.of_kind(kind).map(|d| format!(", coalesce(p.{0}, {1}) as {0}", d.name, value(&d.name))).collect::<String>()
+        definitions.of_kind(&kind).map(|d| format!(", coalesce({table}.{0}, {1}) as {0}", d.name, value(&d.name))).collect::<String>()
     };
     let queries: String = definitions
-        .of_kind(DefinitionKind::Query)
+        .of_kind(&DefinitionKind::Query)
         .map(|d| format!("\n    left join ({}) q_{1} on q_{1}.product_id = a.product_id", d.sql, d.name))
         .collect();
-    let query_columns: String = definitions.of_kind(DefinitionKind::Query).map(|d| format!(", q_{0}.{0} as {0}", d.name)).collect();
+    let query_columns: String = definitions.of_kind(&DefinitionKind::Query).map(|d| format!(", q_{0}.{0} as {0}", d.name)).collect();
     let finals: String = definitions
         .features()
         .iter()
+        .filter(|d| d.theme != PART)
         .map(|d| match d.kind {
             DefinitionKind::Derived => format!(", cast({} as float) as {}", d.sql, d.name),
             _ => format!(", cast({0} as float) as {0}", d.name),
@@ -126,27 +145,33 @@ fn sql(definitions: &Definitions, as_of: ShopDay, history_days: i64) -> String {
         .collect();
     format!(
         r"
-    with visible as (
-      select *, {{as_of}} - day as age from panel
-      where visible_from <= {{as_of}} and day < {{as_of}} and day >= {{as_of}} - 364),
-    a as (
-      select product_id, category_id,
-             {sales}
-      from visible group by product_id, category_id),
-    p as (
+    with p as (
       select product_id,
              {promotions}
-      from promotions where visible_from <= {{as_of}} and ends >= {{as_of}} - 364 and starts <= {{as_of}} + 366
+      from announced group by product_id),
+    w as (
+      select product_id,
+             {weeks}
+      from (select w.*, s.steady, s.first_week, w.display * l.display_lift + w.mailer * l.mailer_lift as lift
+            from weeks w left join steady s on s.product_id = w.product_id cross join lifts l)
       group by product_id),
+    c as (
+      select product_id,
+             {customers}
+      from buyers group by product_id),
     joined as (
-      select a.product_id as product_id, a.category_id as category_id, coalesce(d.brand, '') as brand{sales_names}{promotion_names}{query_columns}
-      from a left join p on p.product_id = a.product_id left join products d on d.product_id = a.product_id{queries})
+      select a.product_id as product_id, a.category_id as category_id, coalesce(d.brand, '') as brand,
+             coalesce(t.department_id, -1) as department_id,
+             l.display_lift, l.mailer_lift{sales}{promotion_names}{week_names}{customer_names}{query_columns}
+      from sold a cross join lifts l left join p on p.product_id = a.product_id left join w on w.product_id = a.product_id
+      left join c on c.product_id = a.product_id left join products d on d.product_id = a.product_id
+      left join categories t on t.category_id = a.category_id{queries})
     select product_id, category_id{finals} from joined order by product_id, category_id",
-        sales = list(DefinitionKind::Sales),
         promotions = list(DefinitionKind::Promotion),
-        sales_names = names(DefinitionKind::Sales, "a."),
-        promotion_names = or_default(DefinitionKind::Promotion),
+        weeks = list(DefinitionKind::Week),
+        customers = list(DefinitionKind::Customer),
+        promotion_names = or_default(DefinitionKind::Promotion, "p"),
+        week_names = or_default(DefinitionKind::Week, "w"),
+        customer_names = or_default(DefinitionKind::Customer, "c"),
     )
-    .replace("{as_of}", &as_of.epoch_days().to_string())
-    .replace("{history_weeks}", &format!("{:.4}", (history_days as f64 / 7.0).max(1.0)))
 }

@@ -8,11 +8,13 @@ mod error;
 mod guard;
 mod offline;
 mod panel;
+#[cfg(test)]
+mod small_shop;
 mod targets;
 
 pub use calendar::{CALENDAR_FEATURES, Calendar};
 pub use compute::FeatureSet;
-pub use definitions::{Definition, DefinitionKind, Definitions};
+pub use definitions::{Definition, DefinitionKind, Definitions, PART};
 pub use error::FeatureError;
 pub use guard::check_for_leaks;
 pub use offline::OfflineStore;
