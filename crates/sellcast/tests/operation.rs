@@ -20,6 +20,8 @@ async fn every_command_explains_itself() {
     }
     run_plain(shop.folder(), &["fly"]).await.refused(2, &["fly"]);
     run_plain(shop.folder(), &["backtest", "--frame", "fortnight"]).await.refused(2, &["fortnight", "half_year"]);
+    let oracle = ["backtest", "--frame", "week", "--models", "tsb,oracle"];
+    run_plain(shop.folder(), &oracle).await.refused(2, &["`oracle`", "`gbm_amount`", "`lambdamart`", "`tsb`"]);
 }
 
 #[tokio::test]
@@ -29,6 +31,8 @@ async fn an_unknown_configuration_key_is_named() {
     for command in [["check"], ["ingest"], ["serve"]] {
         shop.run(&command).await.refused(2, &["`forecast", "rouns", "rounds"]);
     }
+    shop.reconfigure("rouns = 20", "rounds = 20\nmodels = [\"oracle\"]");
+    shop.run(&["check"]).await.refused(2, &["forecast.models", "`oracle`", "`gbm_amount`", "`ets`"]);
     assert!(!shop.data().join("warehouse").exists(), "nothing is made under a wrong configuration");
 }
 

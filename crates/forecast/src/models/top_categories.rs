@@ -11,7 +11,7 @@ use crate::models::file::{Reader, Writer};
 use crate::rows::{Rows, TrainingRows};
 
 /// Categories that are tried.
-const TRIED: usize = 10;
+const TRIED: usize = 30;
 /// A category with fewer training rows is not tried: its trees would learn products by heart.
 const LEAST_ROWS: usize = 1_000;
 

@@ -21,7 +21,7 @@ use optimizer::Random;
 const PRODUCT_WIDTH: usize = 6;
 const CATEGORY_WIDTH: usize = 8;
 /// Steps of descent at least, whatever the number of rows; and passes over the rows at least and at most.
-const STEPS: usize = 2_000;
+const STEPS: usize = 5_000;
 const PASSES: (usize, usize) = (4, 60);
 /// Rows that are worked on at once when forecasting.
 const CHUNK: usize = 4_096;
