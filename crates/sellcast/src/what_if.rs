@@ -50,7 +50,9 @@ impl Answerer {
         let store = engine.store.clone();
         let id = generation.generation_id;
         let frame = question.time_frame;
-        let Some(place) = Place::find(document, question.product_id, |category| store.continuation(id, frame, category))? else {
+        // Long categories are read one after the other until one holds the product.
+        let find = || Place::find(document, question.product_id, |category| store.continuation(id, frame, category));
+        let Some(place) = tokio::task::block_in_place(find)? else {
             return Ok(Err(Problem::new(ProblemKind::NotFound, format!("no product `{}` is forecast", question.product_id))));
         };
         let mut notes = Vec::new();
