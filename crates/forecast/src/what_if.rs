@@ -26,8 +26,6 @@ pub struct WhatIfBasis {
 pub struct Response {
     /// Amount under the change over the amount as it is.
     pub amount_ratio: f64,
-    /// The same for units.
-    pub quantity_ratio: f64,
     /// Reasons as it is.
     pub drivers: Vec<Driver>,
     /// Reasons under the change.
@@ -90,7 +88,6 @@ impl WhatIfBasis {
             |rows: &Rows, amount: f64| drivers(models, &self.definitions, rows, &[amount as f32], &[0]).map(|mut told| told.swap_remove(0));
         Ok(Some(Response {
             amount_ratio,
-            quantity_ratio: ratio(f64::from(after.quantity[0]), f64::from(before.quantity[0])),
             drivers: told(&as_it_is, published_amount)?,
             changed_drivers: told(&changed, published_amount * amount_ratio)?,
         }))

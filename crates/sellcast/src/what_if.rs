@@ -77,13 +77,12 @@ impl Answerer {
         }
         let changed = response.as_ref().map_or(place.published, |response| {
             let amount = Money::try_from(place.published.amount.to_f64() * response.amount_ratio).unwrap_or(place.published.amount);
-            let quantity = match (question.price, prepared.basis.price(question.product_id)) {
-                // Money over the new price.
-                (Some(price), Some(usual)) if price.to_f64() > 0.0 => {
-                    place.published.quantity * response.amount_ratio * usual / price.to_f64()
-                }
-                _ => place.published.quantity * response.quantity_ratio,
+            // Units follow the amount: at the price of the published forecast, or in proportion to another one.
+            let dearer = match (question.price, prepared.basis.price(question.product_id)) {
+                (Some(price), Some(usual)) => price.to_f64() / usual,
+                _ => 1.0,
             };
+            let quantity = place.published.quantity * response.amount_ratio / dearer;
             WhatIfOutcome { amount, quantity: (quantity * 1000.0).round() / 1000.0, rank: place.rank_of(question.product_id, amount) }
         });
         let drivers =
