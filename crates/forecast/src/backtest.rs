@@ -8,9 +8,9 @@ use sellcast_domain::{Metrics, Origin, Period, ShopDay, Stage, TimeFrame};
 use sellcast_features::Target;
 use serde::Serialize;
 
-use crate::candidates::Candidates;
 use crate::error::ForecastError;
 use crate::forecaster::{Forecaster, memory};
+use crate::importance::{FeatureImportance, Importances};
 use crate::learn::{CategorySums, Learned};
 use crate::ledger::ForecastPeriod;
 use crate::metrics::{Said, Scored, Tally, top_categories};
@@ -42,6 +42,8 @@ pub struct BacktestReport {
     pub categories: BTreeMap<String, Metrics>,
     /// Mean weight of each candidate in the combination.
     pub weights: BTreeMap<String, f64>,
+    /// Importance of every feature in each trained model, and how steady it is over the trainings; strongest first.
+    pub importance: BTreeMap<String, Vec<FeatureImportance>>,
     /// Training and forecasting time.
     pub seconds: f64,
 }
@@ -91,6 +93,7 @@ impl Forecaster<'_> {
         let mut made: Vec<ForecastPeriod> = Vec::new();
         let mut weights: BTreeMap<String, f64> = BTreeMap::new();
         let mut models: Option<FrameModels> = None;
+        let mut importance = Importances::default();
         for origin in &backtest.origins {
             progress(&format!("origin {origin}"));
             let scored = self.newest_scored(frame, &earlier, *origin).await?;
@@ -98,11 +101,13 @@ impl Forecaster<'_> {
             drop(scored);
             // As in production, models are trained once a week.
             if models.as_ref().is_none_or(|models| origin.days_since(models.trained_as_of) >= 7) {
-                models = Some(self.fit(frame, &self.plan(frame, *origin)?.training, *origin, now).await?);
+                let trained = self.fit(frame, &self.plan(frame, *origin)?.training, *origin, now).await?;
+                importance.add(trained.importance());
+                models = Some(trained);
             }
             let set = self.sets(&[*origin], now).await?.swap_remove(0);
             let rows = Rows::new(&set, frame, &self.calendar, self.panel.first_day());
-            let candidates = Candidates::of(&rows, models.as_ref())?;
+            let candidates = self.candidates(&rows, models.as_ref()).await?;
             let forecast = tokio::task::block_in_place(|| learned.forecast(&rows, candidates, Origin::Backtest, Stage::Models));
             for (model, weight) in learned.hedge.weights() {
                 *weights.entry(model.clone()).or_default() += weight / backtest.origins.len() as f64;
@@ -113,7 +118,8 @@ impl Forecaster<'_> {
         progress("scoring");
         let (models, categories) = self.report(backtest, &made).await?;
         let seconds = started.elapsed().as_secs_f64();
-        Ok(BacktestReport { frame, origins: backtest.origins.clone(), models, categories, weights, seconds })
+        let importance = importance.stability();
+        Ok(BacktestReport { frame, origins: backtest.origins.clone(), models, categories, weights, importance, seconds })
     }
 
     fn plan(&self, frame: TimeFrame, as_of: ShopDay) -> Result<FramePlan, ForecastError> {

@@ -3,9 +3,12 @@
 use std::collections::BTreeMap;
 
 use crate::error::ForecastError;
+use crate::forecaster::Forecaster;
 use crate::models::baseline::{baselines, start};
-use crate::models::logistic::membership_inputs;
+use crate::models::kind::ModelKind;
+use crate::models::{Said, Scene};
 use crate::rows::Rows;
+use crate::series::Series;
 use crate::train::FrameModels;
 
 /// One amount per row and model; quantity, membership and activity beside them.
@@ -17,26 +20,49 @@ pub(crate) struct Candidates {
     pub(crate) activity: Vec<f32>,
 }
 
+impl Forecaster<'_> {
+    /// What every candidate says of the rows of one as_of.
+    pub(crate) async fn candidates(&self, rows: &Rows, models: Option<&FrameModels>) -> Result<Candidates, ForecastError> {
+        let series = match models {
+            Some(models) if models.kinds().any(ModelKind::reads_history) => Some(self.series(rows).await?),
+            _ => None,
+        };
+        tokio::task::block_in_place(|| Candidates::of(rows, models, series.as_ref()))
+    }
+}
+
 impl Candidates {
-    /// Baselines, and the trained models if there are any.
-    pub(crate) fn of(rows: &Rows, models: Option<&FrameModels>) -> Result<Self, ForecastError> {
+    /// Baselines, and the trained models if there are any. `series` must be there if a model reads the history.
+    pub(crate) fn of(rows: &Rows, models: Option<&FrameModels>, series: Option<&Series>) -> Result<Self, ForecastError> {
         let mut amounts: BTreeMap<String, Vec<f32>> =
             baselines(rows).into_iter().map(|(name, values)| (name.to_owned(), values.iter().map(|v| *v as f32).collect())).collect();
-        let price = prices(rows);
+        let prices = prices(rows);
         // Units by the half-and-half mean over the product's mean price, until a model knows better.
         let mut quantity: Vec<f32> =
-            amounts["half_4w_half_26w"].iter().zip(&price).map(|(amount, price)| amount / price.max(0.01)).collect();
+            amounts["half_4w_half_26w"].iter().zip(&prices).map(|(amount, price)| amount / price.max(0.01)).collect();
         let mut membership = vec![f32::NAN; rows.len()];
-        if let Some(models) = models {
-            let starts = start(rows);
-            let amount = models.amount.predict(rows, &starts)?;
-            let per_unit: Vec<f64> = starts.iter().zip(&price).map(|(start, price)| start / f64::from(price.max(0.01))).collect();
-            let units = models.quantity.predict(rows, &per_unit)?;
-            amounts.insert("gbm_amount".into(), amount.iter().map(|v| *v as f32).collect());
-            amounts.insert("gbm_quantity".into(), units.iter().zip(&price).map(|(units, price)| *units as f32 * price).collect());
-            quantity = units.iter().map(|v| *v as f32).collect();
-            let (inputs, width) = membership_inputs(rows);
-            membership = inputs.chunks_exact(width).map(|row| models.membership.score(row) as f32).collect();
+        let starts = start(rows);
+        let mut reference = Vec::new();
+        let fitted = models.map(|models| (models.list(), models.planned()));
+        for ((kind, model), planned) in fitted.iter().flat_map(|(list, planned)| list.iter().map(move |one| (one, *planned))) {
+            let scene = Scene { rows, starts: &starts, prices: &prices, series, reference: &reference };
+            let said = model.say(*kind, &scene, planned)?;
+            let values = match said {
+                Said::Amounts(values) => values,
+                Said::Units(units) => {
+                    let values = units.iter().zip(&prices).map(|(units, price)| units * price).collect();
+                    quantity = units;
+                    values
+                }
+                Said::Membership(values) => {
+                    membership = values;
+                    continue;
+                }
+            };
+            if *kind == ModelKind::GbmAmount {
+                reference.clone_from(&values);
+            }
+            amounts.insert(kind.name().to_owned(), values);
         }
         Ok(Self { amounts, quantity, membership, activity: rows.column("transactions_91d").iter().map(|v| v.max(0.0)).collect() })
     }

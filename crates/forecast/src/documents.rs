@@ -17,6 +17,7 @@ use crate::experiment::{ArmForecast, ArmLedger, ArmPublication, PUBLISHED};
 use crate::explain::drivers;
 use crate::forecaster::{Forecaster, FrameForecast};
 use crate::ledger::{ForecastPeriod, Ledger};
+use crate::models::kind::ModelKind;
 use crate::record::record;
 use crate::rows::Rows;
 use crate::train::FrameModels;
@@ -141,7 +142,7 @@ impl Forecaster<'_> {
                 page.document(&drivers, versions, id_at(now, self.settings.seed, as_of, 100 + period.frame() as u64))
             });
             if let Some(trial) = self.trial.as_ref().filter(|trial| trial.experiment.frame == period.frame()) {
-                let forecasts = tokio::task::block_in_place(|| trial.forecasts(frame, &rows))?;
+                let forecasts = trial.forecasts(self, frame, &rows).await?;
                 for (arm, number) in forecasts.iter().filter(|arm| arm.arm != PUBLISHED).zip(200..) {
                     let version = Some(if arm.arm.contains('/') { arm.arm.clone() } else { format!("{}/{}", period.frame(), arm.arm) });
                     let page = Page { frame: &arm.frame, ..page };
@@ -324,7 +325,7 @@ impl Page<'_> {
         let mut models: Vec<_> = weights
             .iter()
             .map(|(model, weight)| {
-                let trained = model.starts_with("gbm");
+                let trained = model.parse::<ModelKind>().is_ok();
                 let version = version.as_ref().filter(|_| trained).map_or_else(|| "-".to_owned(), |v| format!("{v}/{model}"));
                 ModelVersion { model: model.clone(), version, weight: round(*weight) }
             })

@@ -69,7 +69,7 @@ impl Forecaster<'_> {
         }
         let Some(origin) = models.facts.origins.iter().max() else { return Ok(None) };
         let sets = self.sets(&[*origin, as_of], now).await?;
-        let moved = models.facts.importance.iter().take(WATCHED).filter_map(|(name, _)| {
+        let moved = models.facts.importance.get("gbm_amount").into_iter().flatten().take(WATCHED).filter_map(|(name, _)| {
             let index = stability_index(&column(&sets[0], name)?, &column(&sets[1], name)?);
             (index > SHIFT).then(|| Drift::Feature { name: name.clone(), index })
         });

@@ -7,7 +7,6 @@ use chrono::{DateTime, Utc};
 use sellcast_domain::{CategoryId, Duel, Period, ShopDay, TimeFrame};
 use sellcast_features::Target;
 
-use crate::candidates::Candidates;
 use crate::error::ForecastError;
 use crate::forecaster::{Forecaster, memory};
 use crate::hedge::Hedge;
@@ -80,7 +79,7 @@ impl FrameModels {
     /// Whether the other was trained by the same settings on the same features.
     pub fn same_recipe(&self, other: &Self) -> bool {
         let (a, b) = (&self.facts, &other.facts);
-        (&a.definitions_version, a.rounds, a.seed) == (&b.definitions_version, b.rounds, b.seed)
+        (&a.definitions_version, a.rounds, a.seed, a.models) == (&b.definitions_version, b.rounds, b.seed, b.models)
     }
 }
 
@@ -144,7 +143,7 @@ impl Forecaster<'_> {
             let set = self.sets(&[day], now).await?.swap_remove(0);
             let rows = Rows::new(&set, frame, &self.calendar, self.panel.first_day());
             for (models, losses) in [(challenger, &mut ours), (champion, &mut theirs)] {
-                let candidates = Candidates::of(&rows, Some(models))?;
+                let candidates = self.candidates(&rows, Some(models)).await?;
                 // Without any weights learnt yet all models count the same.
                 let even = Hedge::even(candidates.amounts.keys().cloned());
                 let hedge = if hedge.weights().is_empty() { &even } else { &hedge };

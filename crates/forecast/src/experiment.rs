@@ -14,7 +14,6 @@ use sellcast_domain::{
 use sellcast_features::Target;
 use sellcast_warehouse::Warehouse;
 
-use crate::candidates::Candidates;
 use crate::duel::{Losses, category_losses, compare};
 use crate::error::ForecastError;
 use crate::forecaster::{Forecaster, FrameForecast};
@@ -60,13 +59,18 @@ pub(crate) struct ArmForecast {
 
 impl Trial {
     /// What each arm says of the experiment's frame; arms that nothing stands behind are left out with a warning.
-    pub(crate) fn forecasts(&self, frame: &FrameForecast, rows: &Rows) -> Result<Vec<ArmForecast>, ForecastError> {
+    pub(crate) async fn forecasts(
+        &self,
+        forecaster: &Forecaster<'_>,
+        frame: &FrameForecast,
+        rows: &Rows,
+    ) -> Result<Vec<ArmForecast>, ForecastError> {
         let mut arms = Vec::new();
         for arm in &self.experiment.arms {
             let amounts = if arm.name == PUBLISHED {
                 frame.forecast.amount.clone()
             } else if let Some(models) = self.models.get(&arm.name) {
-                let candidates = Candidates::of(rows, Some(models))?;
+                let candidates = forecaster.candidates(rows, Some(models)).await?;
                 frame.learned.hedge.combine(&candidates.amounts, &rows.categories)
             } else if let Some(amounts) = frame.forecast.candidates.get(&arm.name) {
                 amounts.clone()
@@ -75,7 +79,8 @@ impl Trial {
                 tracing::warn!(arm = %arm.name, "no such arm: name `published`, a model version or one of {}", known.join(", "));
                 continue;
             };
-            arms.push(ArmForecast { arm: arm.name.clone(), frame: with_amounts(frame, amounts) });
+            let frame = tokio::task::block_in_place(|| with_amounts(frame, amounts));
+            arms.push(ArmForecast { arm: arm.name.clone(), frame });
         }
         Ok(arms)
     }

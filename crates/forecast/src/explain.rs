@@ -38,7 +38,7 @@ pub(crate) fn drivers(
         })
         .collect();
     let usual = start(rows);
-    let contributions = models.amount.contributions(rows, chosen)?;
+    let contributions = models.amount()?.contributions(rows, chosen)?;
     let column = |name: &str| rows.column(name);
     let (display, mailer) = (column("display_next_week"), column("mailer_next_week"));
     let told = chosen.iter().zip(contributions).map(|(&row, contributions)| {

@@ -8,13 +8,13 @@ use sellcast_domain::{Origin, ShopDay, Stage, TimeFrame};
 use sellcast_features::{Calendar, Definitions, FeatureSet, OfflineStore, Panel, check_for_leaks};
 use sellcast_warehouse::Warehouse;
 
-use crate::candidates::Candidates;
 use crate::error::ForecastError;
 use crate::experiment::Trial;
 use crate::fallback;
 use crate::hedge::Hedge;
 use crate::learn::Learned;
 use crate::ledger::{ForecastPeriod, Ledger};
+use crate::models::kind::ModelSet;
 use crate::plan::FramePlan;
 use crate::rows::Rows;
 use crate::train::FrameModels;
@@ -26,11 +26,13 @@ pub struct Settings {
     pub rounds: usize,
     /// Seed of row and column sampling.
     pub seed: u64,
+    /// The candidates that are trained.
+    pub models: ModelSet,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { rounds: 160, seed: 7 }
+        Self { rounds: 160, seed: 7, models: ModelSet::DEFAULT }
     }
 }
 
@@ -84,6 +86,13 @@ impl<'a> Forecaster<'a> {
     #[must_use]
     pub fn with_trial(mut self, trial: Option<Trial>) -> Self {
         self.trial = trial;
+        self
+    }
+
+    /// With other candidates than the settings said.
+    #[must_use]
+    pub fn training(mut self, models: ModelSet) -> Self {
+        self.settings.models = models;
         self
     }
 
@@ -169,7 +178,7 @@ impl<'a> Forecaster<'a> {
             };
             let rows = Rows::new(set, frame, &self.calendar, self.panel.first_day());
             let models = models.get(&frame);
-            let candidates = Candidates::of(&rows, models)?;
+            let candidates = self.candidates(&rows, models).await?;
             let learned = learned.unwrap_or_else(|| Learned::ignorant(Hedge::even(candidates.amounts.keys().cloned())));
             let stage = if models.is_some() { Stage::Models } else { Stage::Baselines };
             let forecast = tokio::task::block_in_place(|| learned.forecast(&rows, candidates, Origin::Published, stage));

@@ -169,32 +169,15 @@ fn to_batch(generation: GenerationId, period: &ForecastPeriod) -> Result<RecordB
         ("membership".into(), floats(&period.membership)),
         ("activity".into(), floats(&period.activity)),
     ];
-    // Every model's column exists from the first write on; one that took no part is null.
-    for model in CANDIDATES {
-        let column: ArrayRef = match period.candidates.get(model) {
-            Some(values) => floats(values),
-            None => Arc::new(Float32Array::new_null(rows)),
-        };
-        columns.push((format!("{CANDIDATE}{model}"), column));
+    // A column for each model that took part. The table gains columns as models come, and those of models that are gone
+    // stay null from then on.
+    for (model, values) in &period.candidates {
+        columns.push((format!("{CANDIDATE}{model}"), floats(values)));
     }
     let fields: Vec<_> =
         columns.iter().map(|(name, column)| Field::new(name, column.data_type().clone(), name.starts_with(CANDIDATE))).collect();
     RecordBatch::try_new(Arc::new(Schema::new(fields)), columns.into_iter().map(|(_, column)| column).collect()).map_err(arrow_failed)
 }
-
-/// Every model that can be a candidate.
-pub(crate) const CANDIDATES: [&str; 10] = [
-    "last_period",
-    "mean_4w",
-    "mean_8w",
-    "mean_26w",
-    "half_4w_half_26w",
-    "same_weekday",
-    "last_year",
-    "gbm_amount",
-    "gbm_quantity",
-    "scaled",
-];
 
 fn text(batch: &RecordBatch, name: &str) -> Result<ArrayRef, ForecastError> {
     let column = batch.column_by_name(name).ok_or_else(|| missing(name))?;
@@ -217,10 +200,11 @@ fn from_batch(batch: &RecordBatch, period: Period) -> Result<ForecastPeriod, For
     let ranks = batch.column_by_name("rank").ok_or_else(|| missing("rank"))?;
     let ranks = arrow::compute::cast(ranks, &DataType::UInt32).map_err(arrow_failed)?;
     let mut candidates = BTreeMap::new();
-    for model in CANDIDATES {
-        let name = format!("{CANDIDATE}{model}");
-        if batch.column_by_name(&name).is_some_and(|column| column.null_count() == 0) {
-            candidates.insert(model.to_owned(), floats(&name)?);
+    for (field, column) in batch.schema_ref().fields().iter().zip(batch.columns()) {
+        if let Some(model) = field.name().strip_prefix(CANDIDATE)
+            && column.null_count() == 0
+        {
+            candidates.insert(model.to_owned(), floats(field.name())?);
         }
     }
     let is = |name: &str, value: &str| -> Result<bool, ForecastError> { Ok(text(batch, name)?.as_string::<i32>().value(0) == value) };

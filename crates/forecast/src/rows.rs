@@ -1,6 +1,7 @@
 //! Model input: the features of products at origins, with the calendar of the frame's target period appended, and the
 //! labels once the truth is known.
 
+use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use sellcast_domain::{CategoryId, Period, ProductId, ShopDay, TimeFrame};
@@ -49,10 +50,15 @@ impl Rows {
 
     /// A feature by name; NaN everywhere if the set lacks it.
     pub(crate) fn column(&self, name: &str) -> Vec<f32> {
-        match self.names.iter().position(|n| n == name) {
-            Some(at) => self.values.iter().skip(at).step_by(self.names.len()).copied().collect(),
-            None => vec![f32::NAN; self.len()],
-        }
+        column(&self.names, &self.values, name)
+    }
+}
+
+/// A column of a row-major table by name; NaN everywhere if it has none of that name.
+pub(crate) fn column(names: &[String], values: &[f32], name: &str) -> Vec<f32> {
+    match names.iter().position(|n| n == name) {
+        Some(at) => values.iter().skip(at).step_by(names.len()).copied().collect(),
+        None => vec![f32::NAN; values.len() / names.len().max(1)],
     }
 }
 
@@ -66,6 +72,11 @@ pub(crate) struct TrainingRows {
     pub(crate) weights: Vec<f32>,
     /// Forecast of the plain baseline, the starting point of boosting.
     pub(crate) starts: Vec<f32>,
+    pub(crate) products: Vec<ProductId>,
+    pub(crate) categories: Vec<CategoryId>,
+    pub(crate) origins: Vec<ShopDay>,
+    /// Rank by true amount in the category, from 1; `u32::MAX` for what did not sell.
+    pub(crate) ranks: Vec<u32>,
 }
 
 impl TrainingRows {
@@ -73,11 +84,46 @@ impl TrainingRows {
         self.amounts.len()
     }
 
+    pub(crate) fn row(&self, row: usize) -> &[f32] {
+        let width = self.names.len();
+        &self.values[row * width..(row + 1) * width]
+    }
+
+    /// A feature by name; NaN everywhere if there is none of that name.
+    pub(crate) fn column(&self, name: &str) -> Vec<f32> {
+        column(&self.names, &self.values, name)
+    }
+
+    /// The steady expectation in units, by the mean price of the last quarter; two stands for an unknown price.
+    pub(crate) fn unit_starts(&self) -> Vec<f32> {
+        let price = self.column("price_91d");
+        self.starts.iter().zip(price).map(|(start, price)| start / if price.is_finite() && price > 0.01 { price } else { 2.0 }).collect()
+    }
+
+    /// The rows at the given places, in their order.
+    pub(crate) fn select(&self, chosen: &[usize]) -> Self {
+        let mut values = Vec::with_capacity(chosen.len() * self.names.len());
+        chosen.iter().for_each(|row| values.extend_from_slice(self.row(*row)));
+        Self {
+            names: self.names.clone(),
+            values,
+            amounts: pick(&self.amounts, chosen),
+            quantities: pick(&self.quantities, chosen),
+            weights: pick(&self.weights, chosen),
+            starts: pick(&self.starts, chosen),
+            products: pick(&self.products, chosen),
+            categories: pick(&self.categories, chosen),
+            origins: pick(&self.origins, chosen),
+            ranks: pick(&self.ranks, chosen),
+        }
+    }
+
     /// Adds an origin. Products without a sale for a quarter are sampled (one in `1 / dormant_share`, weighted up), and
     /// so is everything else down to `share`: the choice is a hash of product and origin, so it is the same each time.
     pub(crate) fn add(&mut self, rows: &Rows, target: &Target, share: f64, starts: &[f64]) {
         self.names.clone_from(&rows.names);
         let since = rows.column("days_since_last_sale");
+        let ranks = true_ranks(target);
         for (row, product) in rows.products.iter().enumerate() {
             let keep = share * if since[row] > 91.0 { 0.25 } else { 1.0 };
             if keep < 1.0 && lot(*product, rows.period.start()) >= keep {
@@ -90,8 +136,32 @@ impl TrainingRows {
             self.quantities.push(truth.map_or(0.0, |t| t.quantity.max(0.0) as f32));
             self.weights.push((1.0 / keep.min(1.0)) as f32);
             self.starts.push(starts[row] as f32);
+            self.products.push(*product);
+            self.categories.push(rows.categories[row]);
+            self.origins.push(rows.period.start());
+            self.ranks.push(ranks.get(product).copied().unwrap_or(u32::MAX));
         }
     }
+}
+
+fn pick<T: Copy>(values: &[T], chosen: &[usize]) -> Vec<T> {
+    chosen.iter().map(|at| values[*at]).collect()
+}
+
+/// Rank of every product that sold within its category, ties by id.
+fn true_ranks(target: &Target) -> HashMap<ProductId, u32> {
+    let mut order: Vec<_> = target.rows.iter().map(|(product, row)| (row.category, row.amount, *product)).collect();
+    order.sort_by(|a, b| a.0.cmp(&b.0).then(b.1.total_cmp(&a.1)).then(a.2.cmp(&b.2)));
+    let mut last = None;
+    let ranked = order.into_iter().map(|(category, _, product)| {
+        let rank = match last {
+            Some((of, rank)) if of == category => rank + 1,
+            _ => 1,
+        };
+        last = Some((category, rank));
+        (product, rank)
+    });
+    ranked.collect()
 }
 
 /// A number from 0 to 1 that depends on the product and the origin alone.

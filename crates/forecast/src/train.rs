@@ -8,7 +8,6 @@ use sellcast_domain::{Origin, Period, ShopDay, Stage, TimeFrame};
 use sellcast_features::Target;
 use serde::{Deserialize, Serialize};
 
-use crate::candidates::Candidates;
 use crate::error::ForecastError;
 use crate::forecaster::Forecaster;
 use crate::hedge::Hedge;
@@ -16,23 +15,24 @@ use crate::learn::Learned;
 use crate::ledger::ForecastPeriod;
 use crate::models::baseline::start;
 use crate::models::boosted::{BoostSettings, Boosted, TrainingMatrix};
-use crate::models::logistic::{Logistic, membership_inputs};
+use crate::models::file::{FORMAT, check_format};
+use crate::models::kind::{ModelKind, ModelSet};
+use crate::models::promotions::Planned;
+use crate::models::{Fitted, Lesson};
 use crate::plan::FramePlan;
 use crate::rows::{Rows, TrainingRows};
 
 /// Most rows that a model trains on; beyond it products are sampled.
 const MOST_ROWS: usize = 250_000;
 
-/// The trained models of one frame.
+/// The trained models of one frame: the core and whatever else was enabled.
 #[derive(Clone, Debug)]
 pub struct FrameModels {
     /// Their frame.
     pub frame: TimeFrame,
     /// Trained on targets that ended before this day.
     pub trained_as_of: ShopDay,
-    pub(crate) amount: Boosted,
-    pub(crate) quantity: Boosted,
-    pub(crate) membership: Logistic,
+    models: Vec<(ModelKind, Fitted)>,
     pub(crate) facts: Facts,
 }
 
@@ -46,7 +46,12 @@ pub(crate) struct Facts {
     pub(crate) rounds: usize,
     pub(crate) seed: u64,
     seconds: f64,
-    pub(crate) importance: Vec<(String, f64)>,
+    /// Which models, and how long each took to fit.
+    pub(crate) models: ModelSet,
+    model_seconds: BTreeMap<String, f64>,
+    planned: Planned,
+    /// Importance of the features in each model that reads features, strongest first.
+    pub(crate) importance: BTreeMap<String, Vec<(String, f64)>>,
 }
 
 /// A trained frame as files: what is needed to forecast again, bit for bit.
@@ -56,16 +61,23 @@ pub struct ModelArtifact {
     pub version: String,
     /// JSON: features, origins, parameters, importance.
     pub facts: serde_json::Value,
-    /// File name and content.
+    /// File name and content: `frame.json`, and `NAME.bin` of each model.
     pub files: BTreeMap<String, Vec<u8>>,
 }
 
 #[derive(Serialize, Deserialize)]
 struct Description {
+    format: u32,
     frame: TimeFrame,
     trained_as_of: ShopDay,
-    membership: Logistic,
     facts: Facts,
+}
+
+/// What is read first of a description: the rest is understood only if the format is ours.
+#[derive(Deserialize)]
+struct Format {
+    #[serde(default)]
+    format: u32,
 }
 
 impl FrameModels {
@@ -74,50 +86,85 @@ impl FrameModels {
         format!("{}/{}", self.frame, self.trained_as_of)
     }
 
+    /// Which models it holds, in the order in which they speak.
+    pub fn kinds(&self) -> impl Iterator<Item = ModelKind> {
+        self.models.iter().map(|(kind, _)| *kind)
+    }
+
+    /// Importance of the features in each model that reads features, strongest first.
+    pub fn importance(&self) -> &BTreeMap<String, Vec<(String, f64)>> {
+        &self.facts.importance
+    }
+
+    /// The same without the models that read the series of past sales: those that answer for features alone.
+    #[must_use]
+    pub fn without_history(&self) -> Self {
+        let mut answering = self.clone();
+        answering.models.retain(|(kind, _)| !kind.reads_history());
+        answering
+    }
+
+    /// The models, in the order in which they speak.
+    pub(crate) fn list(&self) -> &[(ModelKind, Fitted)] {
+        &self.models
+    }
+
+    /// Which features tell planned promotions.
+    pub(crate) fn planned(&self) -> &Planned {
+        &self.facts.planned
+    }
+
+    /// The boosted model of amounts, which gives the reasons.
+    pub(crate) fn amount(&self) -> Result<&Boosted, ForecastError> {
+        let amount = self.models.iter().find_map(|(_, model)| if let Fitted::Amount(boosted) = model { Some(boosted) } else { None });
+        amount.ok_or_else(|| self.broken(&"it has no `gbm_amount`"))
+    }
+
     /// As files.
     ///
     /// # Errors
     /// When a model cannot be encoded.
     pub fn artifact(&self) -> Result<ModelArtifact, ForecastError> {
-        let description = Description {
-            frame: self.frame,
-            trained_as_of: self.trained_as_of,
-            membership: self.membership.clone(),
-            facts: self.facts.clone(),
-        };
+        let description = Description { format: FORMAT, frame: self.frame, trained_as_of: self.trained_as_of, facts: self.facts.clone() };
         let json = serde_json::to_value(&description).map_err(|error| self.broken(&error))?;
         let text = serde_json::to_vec_pretty(&json).map_err(|error| self.broken(&error))?;
-        let files = BTreeMap::from([
-            ("frame.json".to_owned(), text),
-            ("gbm_amount.bin".to_owned(), self.amount.encode()?),
-            ("gbm_quantity.bin".to_owned(), self.quantity.encode()?),
-        ]);
+        let mut files = BTreeMap::from([("frame.json".to_owned(), text)]);
+        for (kind, model) in &self.models {
+            files.insert(file_name(*kind), model.encode(*kind)?);
+        }
         Ok(ModelArtifact { version: self.version(), facts: json, files })
     }
 
     /// From files, checked against the features that this program computes.
     ///
     /// # Errors
-    /// When a file is missing or damaged, or the model needs other features.
+    /// When a file is missing, damaged or from a newer version, or the models need other features.
     pub fn from_files(files: &BTreeMap<String, Vec<u8>>, definitions_version: &str) -> Result<Self, ForecastError> {
         let refuse = |reason: String| ForecastError::Model { model: "frame.json".into(), reason };
         let file = |name: &str| files.get(name).ok_or_else(|| refuse(format!("its file `{name}` is missing")));
-        let description: Description = serde_json::from_slice(file("frame.json")?).map_err(|error| refuse(error.to_string()))?;
-        let Description { frame, trained_as_of, membership, facts } = description;
+        let description = file("frame.json")?;
+        let damaged = |error: serde_json::Error| refuse(format!("it is damaged: {error}"));
+        let Format { format } = serde_json::from_slice(description).map_err(damaged)?;
+        check_format("frame.json", format)?;
+        let Description { frame, trained_as_of, facts, .. } = serde_json::from_slice(description).map_err(damaged)?;
         if facts.definitions_version != definitions_version {
             return Err(refuse(format!(
                 "it was trained on features {}, this program computes {definitions_version}",
                 facts.definitions_version
             )));
         }
-        let amount = Boosted::decode("gbm_amount", facts.features.clone(), file("gbm_amount.bin")?)?;
-        let quantity = Boosted::decode("gbm_quantity", facts.features.clone(), file("gbm_quantity.bin")?)?;
-        Ok(Self { frame, trained_as_of, amount, quantity, membership, facts })
+        let decode = |kind: ModelKind| Ok((kind, Fitted::decode(kind, &facts.features, file(&file_name(kind))?)?));
+        let models = facts.models.iter().map(decode).collect::<Result<Vec<_>, ForecastError>>()?;
+        Ok(Self { frame, trained_as_of, models, facts })
     }
 
     fn broken(&self, error: &dyn std::fmt::Display) -> ForecastError {
         ForecastError::Model { model: self.version(), reason: error.to_string() }
     }
+}
+
+fn file_name(kind: ModelKind) -> String {
+    format!("{kind}.bin")
 }
 
 impl Forecaster<'_> {
@@ -149,7 +196,6 @@ impl Forecaster<'_> {
         let started = std::time::Instant::now();
         let mut share = None;
         let mut training = TrainingRows::default();
-        let (mut member_inputs, mut member_width, mut member_hits) = (Vec::new(), 1, Vec::new());
         for origin in origins {
             // One set at a time: a few dozen of them would fill the memory.
             let set = self.sets(&[*origin], now).await?.swap_remove(0);
@@ -158,44 +204,50 @@ impl Forecaster<'_> {
             let share = *share.get_or_insert_with(|| (MOST_ROWS as f64 / (set.len() as f64 * origins.len() as f64 * 0.6)).min(1.0));
             let target = Target::load(&self.panel, rows.period, Some(as_of)).await?;
             training.add(&rows, &target, share, &start(&rows));
-            let (inputs, width) = membership_inputs(&rows);
-            let hits = top_ten(&target);
-            let rank = rows.column("rank_13w");
-            // Only products near the list teach anything about making it.
-            for row in (0..rows.len()).filter(|row| rank[*row] <= 40.0) {
-                member_inputs.extend_from_slice(&inputs[row * width..(row + 1) * width]);
-                member_hits.push(hits.contains(&rows.products[row]));
-            }
-            member_width = width;
         }
-        let settings = BoostSettings { rounds: self.settings.rounds, seed: self.settings.seed };
-        let fitted = tokio::task::block_in_place(|| -> Result<_, ForecastError> {
-            let t = &mut training;
-            let price = t.names.iter().position(|name| name == "price_91d");
-            let by_unit: Vec<f32> = (0..t.len())
-                .map(|row| {
-                    let price = price.map_or(f32::NAN, |at| t.values[row * t.names.len() + at]);
-                    t.starts[row] / if price.is_finite() && price > 0.01 { price } else { 2.0 }
-                })
-                .collect();
-            let matrix = TrainingMatrix::new(&t.names, std::mem::take(&mut t.values), &t.weights)?;
-            let amount = Boosted::fit("gbm_amount", &matrix, &t.amounts, &t.starts, settings)?;
-            let quantity = Boosted::fit("gbm_quantity", &matrix, &t.quantities, &by_unit, settings)?;
-            Ok((amount, quantity, Logistic::fit_sample(&member_inputs, member_width, &member_hits)))
-        });
-        let (amount, quantity, membership) = fitted?;
+        let enabled = self.settings.models;
+        let history = match origins.first() {
+            Some(newest) if enabled.iter().any(ModelKind::reads_history) => {
+                let set = self.sets(&[*newest], now).await?.swap_remove(0);
+                let rows = Rows::new(&set, frame, &self.calendar, self.panel.first_day());
+                Some((self.series(&rows).await?, rows.len()))
+            }
+            _ => None,
+        };
+        let planned = Planned::new(&self.definitions, frame);
+        let mut model_seconds = BTreeMap::new();
+        let models = tokio::task::block_in_place(|| -> Result<Vec<_>, ForecastError> {
+            let lesson = Lesson {
+                rows: &training,
+                matrix: &TrainingMatrix::of(&training)?,
+                planned: &planned,
+                series: history.as_ref().map(|(series, rows)| (series, *rows)),
+                settings: BoostSettings::pooled(self.settings.rounds, self.settings.seed),
+            };
+            let fit = |kind: ModelKind| {
+                let started = std::time::Instant::now();
+                let fitted = Fitted::fit(kind, &lesson)?;
+                model_seconds.insert(kind.name().to_owned(), started.elapsed().as_secs_f64());
+                Ok((kind, fitted))
+            };
+            enabled.iter().map(fit).collect()
+        })?;
+        let importance = models.iter().map(|(kind, model)| (kind.name().to_owned(), model.importance()));
         let facts = Facts {
             definitions_version: self.definitions.version().to_owned(),
             features: training.names.clone(),
             origins: origins.to_vec(),
             rows: training.len(),
-            rounds: settings.rounds,
-            seed: settings.seed,
+            rounds: self.settings.rounds,
+            seed: self.settings.seed,
             seconds: started.elapsed().as_secs_f64(),
-            importance: amount.importance(),
+            models: enabled,
+            model_seconds,
+            planned,
+            importance: importance.filter(|(_, features)| !features.is_empty()).collect(),
         };
-        tracing::info!(%frame, %as_of, rows = facts.rows, seconds = facts.seconds, "trained");
-        Ok(FrameModels { frame, trained_as_of: as_of, amount, quantity, membership, facts })
+        tracing::info!(%frame, %as_of, rows = facts.rows, seconds = facts.seconds, each = ?facts.model_seconds, "trained");
+        Ok(FrameModels { frame, trained_as_of: as_of, models, facts })
     }
 
     /// What would have been said at the plan's calibration origins, by models that had not seen their truth.
@@ -220,7 +272,7 @@ impl Forecaster<'_> {
         for origin in origins {
             let set = self.sets(&[*origin], now).await?.swap_remove(0);
             let rows = Rows::new(&set, frame, &self.calendar, self.panel.first_day());
-            let candidates = Candidates::of(&rows, models)?;
+            let candidates = self.candidates(&rows, models).await?;
             let even = Learned::ignorant(Hedge::even(candidates.amounts.keys().cloned()));
             forecasts.push(even.forecast(&rows, candidates, Origin::Backtest, stage));
         }
@@ -242,20 +294,4 @@ impl Forecaster<'_> {
         }
         Ok(scored)
     }
-}
-
-/// The products of each category's true top ten.
-fn top_ten(target: &Target) -> std::collections::HashSet<sellcast_domain::ProductId> {
-    let mut order: Vec<_> = target.rows.iter().map(|(product, row)| (row.category, row.amount, *product)).collect();
-    order.sort_by(|a, b| a.0.cmp(&b.0).then(b.1.total_cmp(&a.1)).then(a.2.cmp(&b.2)));
-    let mut top = std::collections::HashSet::new();
-    let (mut category, mut rank) = (None, 0);
-    for (of, _, product) in order {
-        rank = if category == Some(of) { rank + 1 } else { 1 };
-        category = Some(of);
-        if rank <= 10 {
-            top.insert(product);
-        }
-    }
-    top
 }

@@ -1,5 +1,6 @@
 //! The batch path from a small shop to published documents, on the real warehouse.
 
 mod leaks;
+mod models;
 mod path;
 mod shop;

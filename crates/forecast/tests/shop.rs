@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use sellcast_domain::{Currency, ShopDay};
-use sellcast_forecast::{Settings, Shop};
+use sellcast_forecast::{ModelSet, Settings, Shop};
 use sellcast_testkit::{TestDir, TinyShop};
 use sellcast_warehouse::{PseudonymKey, SilentProgress, SourceMapping, Warehouse, WarehouseSettings};
 
@@ -13,7 +13,7 @@ pub(crate) struct Ready {
     _dir: TestDir,
 }
 
-pub(crate) const SETTINGS: Settings = Settings { rounds: 15, seed: 7 };
+pub(crate) const SETTINGS: Settings = Settings { rounds: 15, seed: 7, models: ModelSet::DEFAULT };
 
 /// A shop with `days` days of sales, in the warehouse.
 pub(crate) async fn ready(days: i64) -> Result<Ready> {

@@ -8,7 +8,7 @@ use chrono_tz::Tz;
 use figment::Figment;
 use figment::providers::{Env, Format, Toml};
 use sellcast_domain::{Arm, Currency, Experiment, TimeFrame};
-use sellcast_forecast::PUBLISHED;
+use sellcast_forecast::{ModelSet, PUBLISHED};
 use sellcast_warehouse::{SourceMapping, WarehouseSettings};
 use serde::Deserialize;
 
@@ -53,6 +53,7 @@ pub(crate) struct Forecast {
     pub(crate) exclude: Vec<String>,
     pub(crate) rounds: usize,
     pub(crate) seed: u64,
+    pub(crate) models: ModelSet,
     pub(crate) retrain_days: u32,
 }
 
@@ -174,6 +175,7 @@ mod tests {
         let config = load("").expect("valid");
         assert_eq!(config.server.port, 8080);
         assert!(config.source.is_none());
+        assert_eq!(config.forecast.models, ModelSet::DEFAULT);
     }
 
     #[test]
@@ -182,6 +184,7 @@ mod tests {
         refuses("[shop]\ncurrency = \"dollars\"\n", &["shop.currency", "USD"]);
         refuses("[shop]\ntime_zone = \"Mars/Olympus\"\n", &["time_zone", "Mars/Olympus"]);
         refuses("[forecast]\nrounds = 0\n", &["forecast.rounds", "5000"]);
+        refuses("[forecast]\nmodels = [\"oracle\"]\n", &["forecast.models", "oracle", "gbm_amount", "lambdamart"]);
         refuses("[experiment]\nframe = \"week\"\narms = [\"mean_4w\", \"mean_8w\"]\n", &["experiment.arms", "`published`"]);
         refuses("[experiment]\nframe = \"week\"\narms = [\"published\", \"mean_8w\"]\nshare = [1]\n", &["experiment.share"]);
         refuses("[experiment]\nframe = \"fortnight\"\narms = [\"published\", \"mean_8w\"]\n", &["experiment.frame", "half_year"]);

@@ -60,7 +60,7 @@ impl Engine {
     }
 
     pub(crate) fn settings(&self) -> Settings {
-        Settings { rounds: self.config.forecast.rounds, seed: self.config.forecast.seed }
+        Settings { rounds: self.config.forecast.rounds, seed: self.config.forecast.seed, models: self.config.forecast.models }
     }
 
     fn shop(&self) -> Shop {

@@ -111,7 +111,8 @@ impl Answerer {
         let basis = WhatIfBasis::load(&engine.warehouse, generation.as_of)
             .await?
             .ok_or_else(|| anyhow!("the features of {} are not kept under this program's definitions", generation.as_of))?;
-        let models = engine.recorded_models(generation).await?;
+        let models = engine.recorded_models(generation).await?.into_iter();
+        let models = models.map(|(frame, models)| (frame, models.without_history())).collect();
         let (store, id, frames) = (engine.store.clone(), generation.generation_id, generation.predictions.clone());
         let read = move || -> anyhow::Result<BTreeMap<TimeFrame, PredictionDocument>> {
             let mut documents = BTreeMap::new();

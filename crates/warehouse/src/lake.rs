@@ -14,7 +14,7 @@ use deltalake::delta_datafusion::{DeltaScanConfig, DeltaScanNext, DeltaSessionCo
 use deltalake::kernel::StructType;
 use deltalake::kernel::engine::arrow_conversion::TryIntoKernel;
 use deltalake::operations::optimize::OptimizeType;
-use deltalake::operations::write::WriteBuilder;
+use deltalake::operations::write::{SchemaMode, WriteBuilder};
 use deltalake::protocol::SaveMode;
 use deltalake::{DeltaTable, DeltaTableError, ensure_table_uri};
 use tokio::sync::Mutex;
@@ -174,7 +174,8 @@ impl Lake {
         self.commit(name, "append to", write).await
     }
 
-    /// Replaces every row, or those that `predicate` matches; each new row must match it too.
+    /// Replaces every row, or those that `predicate` matches; each new row must match it too. Columns that the table does
+    /// not have yet are added; those that the rows lack are null.
     pub(crate) async fn replace(
         &self,
         name: &str,
@@ -185,7 +186,7 @@ impl Lake {
         let _writing = self.writing.lock().await;
         let mut write = self.write(name, rows, partition_by).await?.with_save_mode(SaveMode::Overwrite);
         if let Some(predicate) = predicate.filter(|_| self.root.join(name).join("_delta_log").is_dir()) {
-            write = write.with_replace_where(predicate);
+            write = write.with_replace_where(predicate).with_schema_mode(SchemaMode::Merge);
         }
         self.commit(name, "replace rows of", write).await
     }

@@ -8,20 +8,54 @@ use hessboost::prelude::{
 };
 
 use crate::error::ForecastError;
-use crate::rows::Rows;
+use crate::rows::{Rows, TrainingRows};
 
 /// Fitting settings. The tree settings below are usual values for sparse sales, not tuned on any data.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct BoostSettings {
     pub(crate) rounds: usize,
     pub(crate) seed: u64,
+    pub(crate) leaves: usize,
+    /// Rows (weighted by the loss' curvature) that a leaf needs at least.
+    pub(crate) leaf_weight: f64,
+}
+
+impl BoostSettings {
+    /// For models of all products.
+    pub(crate) const fn pooled(rounds: usize, seed: u64) -> Self {
+        Self { rounds, seed, leaves: 48, leaf_weight: 40.0 }
+    }
+
+    /// For models of a part of the rows: smaller trees, because there is less to hold them.
+    pub(crate) const fn of_part(self) -> Self {
+        Self { leaves: 16, leaf_weight: 20.0, ..self }
+    }
+}
+
+/// The names and values of features, row by row, as models read them.
+#[derive(Clone, Copy)]
+pub(crate) struct Table<'a> {
+    pub(crate) names: &'a [String],
+    pub(crate) values: &'a [f32],
+}
+
+impl<'a> From<&'a Rows> for Table<'a> {
+    fn from(rows: &'a Rows) -> Self {
+        Self { names: &rows.names, values: &rows.values }
+    }
+}
+
+impl<'a> From<&'a TrainingRows> for Table<'a> {
+    fn from(rows: &'a TrainingRows) -> Self {
+        Self { names: &rows.names, values: &rows.values }
+    }
 }
 
 /// Features and weights of the training rows. Models of several labels share it, and with it the sorting of every
 /// feature into bins.
 pub(crate) struct TrainingMatrix {
-    names: Vec<String>,
-    matrix: DMatrix,
+    pub(crate) names: Vec<String>,
+    pub(crate) matrix: DMatrix,
 }
 
 impl TrainingMatrix {
@@ -30,6 +64,11 @@ impl TrainingMatrix {
             .and_then(|matrix| matrix.with_weights(weights))
             .map_err(|source| ForecastError::Boosting { step: "train", model: "all".into(), source })?;
         Ok(Self { names: names.to_vec(), matrix })
+    }
+
+    /// Of all the rows given.
+    pub(crate) fn of(rows: &TrainingRows) -> Result<Self, ForecastError> {
+        Self::new(&rows.names, rows.values.clone(), &rows.weights)
     }
 }
 
@@ -60,10 +99,10 @@ impl Boosted {
             .tree_method(TreeMethod::Hist)
             .grow_policy(GrowPolicy::LossGuide)
             .unlimited_depth()
-            .max_leaves(48)
+            .max_leaves(settings.leaves)
             .max_bin(128)
             .eta(0.07)
-            .min_child_weight(40.0)
+            .min_child_weight(settings.leaf_weight)
             .lambda(5.0)
             .subsample(0.8)
             .colsample_bytree(0.6)
@@ -75,8 +114,9 @@ impl Boosted {
     }
 
     /// Expected amount or quantity of each row.
-    pub(crate) fn predict(&self, rows: &Rows, starts: &[f64]) -> Result<Vec<f64>, ForecastError> {
-        let predictions = self.model.predict(&self.matrix(rows, starts)?, Iterations::Best).map_err(|source| self.failed(source))?;
+    pub(crate) fn predict<'a>(&self, table: impl Into<Table<'a>>, starts: &[f64]) -> Result<Vec<f64>, ForecastError> {
+        let predictions =
+            self.model.predict(&self.matrix(table.into(), starts)?, Iterations::Best).map_err(|source| self.failed(source))?;
         Ok(predictions.as_slice().iter().map(|value| f64::from(*value).max(0.0)).collect())
     }
 
@@ -99,32 +139,21 @@ impl Boosted {
 
     /// Reads what [`Boosted::encode`] wrote for the same features.
     pub(crate) fn decode(name: &str, names: Vec<String>, bytes: &[u8]) -> Result<Self, ForecastError> {
-        let model = BoostedModel::decode(bytes, ModelFormat::Binary).map_err(|source| ForecastError::Boosting {
-            step: "read",
-            model: name.to_owned(),
-            source,
-        })?;
-        if model.n_features() != names.len() {
-            let reason = format!("it has {} features, this program computes {}", model.n_features(), names.len());
-            return Err(ForecastError::Model { model: name.to_owned(), reason });
-        }
+        let model = decode(name, &names, bytes)?;
         Ok(Self { name: name.to_owned(), names, model })
     }
 
     /// Total gain of each feature, largest first.
     pub(crate) fn importance(&self) -> Vec<(String, f64)> {
-        let gains = self.model.feature_importance(ImportanceType::TotalGain);
-        let mut named: Vec<_> = gains.into_iter().filter_map(|(at, gain)| Some((self.names.get(at)?.clone(), gain))).collect();
-        named.sort_by(|a, b| b.1.total_cmp(&a.1));
-        named
+        importance(&self.model, &self.names)
     }
 
-    fn matrix(&self, rows: &Rows, starts: &[f64]) -> Result<DMatrix, ForecastError> {
-        if rows.names != self.names {
-            return Err(ForecastError::Model { model: self.name.clone(), reason: "it was trained on other features".into() });
+    fn matrix(&self, table: Table<'_>, starts: &[f64]) -> Result<DMatrix, ForecastError> {
+        if table.names != self.names {
+            return Err(other_features(&self.name));
         }
         let margins: Vec<f32> = starts.iter().map(|start| start.max(1e-3).ln() as f32).collect();
-        DMatrix::from_dense(&rows.values, rows.len(), rows.names.len())
+        DMatrix::from_dense(table.values, starts.len(), self.names.len())
             .and_then(|matrix| matrix.with_base_margin(&margins))
             .map_err(|source| self.failed(source))
     }
@@ -132,4 +161,31 @@ impl Boosted {
     fn failed(&self, source: HessboostError) -> ForecastError {
         ForecastError::Boosting { step: "apply", model: self.name.clone(), source }
     }
+}
+
+/// Total gain of each feature of a boosted model, largest first.
+pub(crate) fn importance(model: &BoostedModel, names: &[String]) -> Vec<(String, f64)> {
+    let gains = model.feature_importance(ImportanceType::TotalGain);
+    let mut named: Vec<_> = gains.into_iter().filter_map(|(at, gain)| Some((names.get(at)?.clone(), gain))).collect();
+    named.sort_by(|a, b| b.1.total_cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+    named
+}
+
+/// Reads a boosted model of the given features.
+pub(crate) fn decode(name: &str, names: &[String], bytes: &[u8]) -> Result<BoostedModel, ForecastError> {
+    let model = BoostedModel::decode(bytes, ModelFormat::Binary).map_err(|source| ForecastError::Boosting {
+        step: "read",
+        model: name.to_owned(),
+        source,
+    })?;
+    if model.n_features() != names.len() {
+        let reason = format!("it has {} features, this program computes {}", model.n_features(), names.len());
+        return Err(ForecastError::Model { model: name.to_owned(), reason });
+    }
+    Ok(model)
+}
+
+/// What a model says that is asked about rows of other features.
+pub(crate) fn other_features(name: &str) -> ForecastError {
+    ForecastError::Model { model: name.to_owned(), reason: "it was trained on other features".into() }
 }

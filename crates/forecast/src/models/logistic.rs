@@ -5,7 +5,11 @@ use linfa_logistic::LogisticRegression;
 use ndarray::{Array1, Array2};
 use serde::{Deserialize, Serialize};
 
-use crate::rows::Rows;
+use crate::models::boosted::Table;
+use crate::rows::{Rows, TrainingRows, column};
+
+/// Rank in the category over the last quarter up to which a product counts as near the list.
+const NEAR: f32 = 40.0;
 
 /// A fitted logistic regression over standardised inputs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -62,6 +66,29 @@ impl Logistic {
         Self::fit(&sampled, width, &hits.iter().copied().step_by(step).collect::<Vec<_>>())
     }
 
+    /// Fits membership of the true top ten on the rows near the list: only they teach anything about making it.
+    pub(crate) fn fit_membership(rows: &TrainingRows) -> Self {
+        let (inputs, width) = membership_inputs(rows);
+        let rank = rows.column("rank_13w");
+        let near: Vec<usize> = (0..rows.len()).filter(|row| rank[*row] <= NEAR).collect();
+        let chosen: Vec<f64> = near.iter().flat_map(|row| &inputs[row * width..(row + 1) * width]).copied().collect();
+        let hits: Vec<bool> = near.iter().map(|row| rows.ranks[*row] <= 10).collect();
+        Self::fit_sample(&chosen, width, &hits)
+    }
+
+    /// The log-odds of all rows.
+    pub(crate) fn scores(&self, rows: &Rows) -> Vec<f32> {
+        let (inputs, width) = membership_inputs(rows);
+        inputs.chunks_exact(width).map(|row| self.score(row) as f32).collect()
+    }
+
+    /// Strength of each input, which all have the same spread, strongest first.
+    pub(crate) fn importance(&self) -> Vec<(String, f64)> {
+        let mut strengths: Vec<_> = MEMBERSHIP.iter().map(|name| (*name).to_owned()).zip(self.weights.iter().map(|w| w.abs())).collect();
+        strengths.sort_by(|a, b| b.1.total_cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+        strengths
+    }
+
     /// The log-odds of one row.
     pub(crate) fn score(&self, row: &[f64]) -> f64 {
         self.intercept + self.standardise(row).zip(&self.weights).map(|(value, weight)| value * weight).sum::<f64>()
@@ -102,10 +129,12 @@ const MEMBERSHIP: [&str; 16] = [
 ];
 
 /// Row-major inputs of the membership model and their width.
-pub(crate) fn membership_inputs(rows: &Rows) -> (Vec<f64>, usize) {
-    let columns: Vec<Vec<f32>> = MEMBERSHIP.iter().map(|name| rows.column(name)).collect();
-    let mut inputs = Vec::with_capacity(rows.len() * MEMBERSHIP.len());
-    for row in 0..rows.len() {
+pub(crate) fn membership_inputs<'a>(table: impl Into<Table<'a>>) -> (Vec<f64>, usize) {
+    let table = table.into();
+    let columns: Vec<Vec<f32>> = MEMBERSHIP.iter().map(|name| column(table.names, table.values, name)).collect();
+    let rows = columns[0].len();
+    let mut inputs = Vec::with_capacity(rows * MEMBERSHIP.len());
+    for row in 0..rows {
         inputs.extend(columns.iter().map(|column| f64::from(column[row]).max(0.0).ln_1p()));
     }
     (inputs, MEMBERSHIP.len())

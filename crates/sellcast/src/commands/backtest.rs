@@ -2,7 +2,7 @@
 
 use clap::Args;
 use sellcast_domain::{Metrics, ShopDay, TimeFrame};
-use sellcast_forecast::{Backtest as Plan, BacktestReport};
+use sellcast_forecast::{Backtest as Plan, BacktestReport, ModelKind};
 
 use super::{Failure, Place, now, print, print_json};
 use crate::progress::Reporter;
@@ -20,6 +20,9 @@ pub(super) struct Backtest {
     /// Number of categories that are scored, those with the highest sales before the first origin.
     #[arg(long, default_value_t = 100)]
     categories: usize,
+    /// Models to train beside the core, comma-separated, instead of the configured ones; a wrong name lists them all.
+    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
+    models: Vec<ModelKind>,
     /// Print the report as JSON.
     #[arg(long)]
     json: bool,
@@ -28,7 +31,10 @@ pub(super) struct Backtest {
 impl Backtest {
     pub(super) async fn run(self) -> Result<(), Failure> {
         let engine = self.place.engine("backtest").await?;
-        let forecaster = engine.forecaster().await?;
+        let mut forecaster = engine.forecaster().await?;
+        if !self.models.is_empty() {
+            forecaster = forecaster.training(self.models.iter().copied().collect());
+        }
         let panel = forecaster.panel();
         let mut plan = Plan::usual(self.frame, panel.first_day(), panel.last_day());
         if !self.origins.is_empty() {
