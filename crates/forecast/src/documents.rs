@@ -17,6 +17,7 @@ use crate::experiment::{ArmForecast, ArmLedger, ArmPublication, PUBLISHED};
 use crate::explain::drivers;
 use crate::forecaster::{Forecaster, FrameForecast};
 use crate::ledger::{ForecastPeriod, Ledger};
+use crate::models::kind::ModelKind;
 use crate::record::record;
 use crate::rows::Rows;
 use crate::train::FrameModels;
@@ -324,7 +325,7 @@ impl Page<'_> {
         let mut models: Vec<_> = weights
             .iter()
             .map(|(model, weight)| {
-                let trained = model.starts_with("gbm");
+                let trained = model.parse::<ModelKind>().is_ok();
                 let version = version.as_ref().filter(|_| trained).map_or_else(|| "-".to_owned(), |v| format!("{v}/{model}"));
                 ModelVersion { model: model.clone(), version, weight: round(*weight) }
             })

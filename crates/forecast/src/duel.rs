@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use chrono::{DateTime, Utc};
-use sellcast_domain::{CategoryId, Duel, ShopDay, TimeFrame};
+use sellcast_domain::{CategoryId, Duel, Period, ShopDay, TimeFrame};
 use sellcast_features::Target;
 
 use crate::error::ForecastError;
@@ -63,11 +63,23 @@ pub(crate) fn category_losses(forecast: &ForecastPeriod, amounts: &[f32], target
     losses
 }
 
+/// Of `days`, newest first, those whose periods do not overlap: a sale that counted twice would make a result look surer
+/// than it is. At most as many as weights are learnt from.
+fn apart(frame: TimeFrame, days: impl Iterator<Item = ShopDay>) -> Vec<ShopDay> {
+    let mut chosen: Vec<ShopDay> = Vec::new();
+    for day in days {
+        if chosen.len() < memory(frame).0 && chosen.last().is_none_or(|later| Period::starting(frame, day).last_day() < *later) {
+            chosen.push(day);
+        }
+    }
+    chosen
+}
+
 impl FrameModels {
     /// Whether the other was trained by the same settings on the same features.
     pub fn same_recipe(&self, other: &Self) -> bool {
         let (a, b) = (&self.facts, &other.facts);
-        (&a.definitions_version, a.rounds, a.seed) == (&b.definitions_version, b.rounds, b.seed)
+        (&a.definitions_version, a.rounds, a.seed, a.models) == (&b.definitions_version, b.rounds, b.seed, b.models)
     }
 }
 
@@ -78,21 +90,16 @@ impl Forecaster<'_> {
     /// # Errors
     /// When the ledger cannot be read.
     pub async fn unseen(&self, frame: TimeFrame, since: ShopDay, as_of: ShopDay) -> Result<Vec<ShopDay>, ForecastError> {
-        let (most, apart) = memory(frame);
-        let mut days: Vec<ShopDay> = Vec::new();
-        for (day, _) in Ledger::new(self.warehouse).ended(frame, as_of).await? {
-            if day >= since && days.len() < most && days.last().is_none_or(|last| last.days_since(day) >= apart) {
-                days.push(day);
-            }
-        }
-        Ok(days)
+        let ended = Ledger::new(self.warehouse).ended(frame, as_of).await?;
+        Ok(apart(frame, ended.into_iter().map(|(day, _)| day).filter(|day| *day >= since)))
     }
 
-    /// Past origins from `since` on whose periods ended before `as_of`, oldest first, by the grid of the frame's training.
+    /// Past origins from `since` on whose periods ended before `as_of` and do not overlap, oldest first, by the grid of the
+    /// frame's training.
     pub fn held_out(&self, frame: TimeFrame, since: ShopDay, as_of: ShopDay) -> Vec<ShopDay> {
         let Some(plan) = FramePlan::new(frame, self.panel.first_day(), as_of) else { return Vec::new() };
-        let mut days: Vec<ShopDay> = plan.training.into_iter().filter(|day| *day >= since).take(memory(frame).0).collect();
-        days.sort();
+        let mut days = apart(frame, plan.training.into_iter().filter(|day| *day >= since));
+        days.reverse();
         days
     }
 
@@ -164,6 +171,17 @@ mod tests {
         assert!(duel.p_value < 0.001 && duel.won > 0.99 && duel.pairs == 60, "{duel:?}");
         assert!(compare(&champion, &better).p_value > 0.999);
         assert_eq!(compare(&champion, &champion).p_value, 1.0);
+    }
+
+    #[test]
+    fn compared_periods_do_not_overlap() {
+        let newest: ShopDay = "2017-12-04".parse().expect("a day");
+        let weekly = || (0..20).map(move |week| newest - 7 * week);
+        let months = apart(TimeFrame::Month, weekly());
+        assert!(months.windows(2).all(|pair| Period::starting(TimeFrame::Month, pair[1]).last_day() < pair[0]), "{months:?}");
+        assert_eq!((months[0], months[1]), (newest, newest - 35));
+        assert_eq!(apart(TimeFrame::Week, weekly()).len(), 8);
+        assert_eq!(apart(TimeFrame::Day, weekly()).len(), 7);
     }
 
     #[test]

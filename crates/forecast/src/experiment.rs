@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, Date32Array, Float32Array, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Date32Type, Field, Float32Type, Int64Type, Schema};
+use datafusion::prelude::SessionContext;
 use sellcast_domain::{
     ArmScore, CategoryId, Continuation, Duel, Experiment, ExperimentPeriod, ExperimentRecord, GenerationId, Period, PredictionDocument,
     ShopDay, Verdict,
@@ -78,7 +79,8 @@ impl Trial {
                 tracing::warn!(arm = %arm.name, "no such arm: name `published`, a model version or one of {}", known.join(", "));
                 continue;
             };
-            arms.push(ArmForecast { arm: arm.name.clone(), frame: with_amounts(frame, amounts) });
+            let frame = tokio::task::block_in_place(|| with_amounts(frame, amounts));
+            arms.push(ArmForecast { arm: arm.name.clone(), frame });
         }
         Ok(arms)
     }
@@ -123,8 +125,7 @@ impl<'a> ArmLedger<'a> {
 
     /// The newest generation with these arms for each ended period, newest first; periods do not overlap, because a sale
     /// that counts twice would make a result look surer than it is.
-    async fn ended(&self, experiment: &Experiment, as_of: ShopDay) -> Result<Vec<(ShopDay, String)>, ForecastError> {
-        let session = self.warehouse.session().await?;
+    async fn ended(session: &SessionContext, experiment: &Experiment, as_of: ShopDay) -> Result<Vec<(ShopDay, String)>, ForecastError> {
         if !session.table_exist(TABLE)? {
             return Ok(Vec::new());
         }
@@ -154,8 +155,7 @@ impl<'a> ArmLedger<'a> {
     }
 
     /// Amounts of one arm as rows of a forecast.
-    async fn read(&self, period: Period, generation: &str, arm: &str) -> Result<ForecastPeriod, ForecastError> {
-        let session = self.warehouse.session().await?;
+    async fn read(session: &SessionContext, period: Period, generation: &str, arm: &str) -> Result<ForecastPeriod, ForecastError> {
         let sql = format!(
             "select product_id, category_id, amount from {TABLE} where frame = '{}' and as_of = date '{}' and generation_id = '{generation}'
              and arm = '{}' order by product_id, category_id",
@@ -193,16 +193,17 @@ impl<'a> ArmLedger<'a> {
 impl Forecaster<'_> {
     /// What an experiment has shown on the periods that have ended.
     pub(crate) async fn experiment_record(&self, experiment: &Experiment, as_of: ShopDay) -> Result<ExperimentRecord, ForecastError> {
-        let ledger = ArmLedger::new(self.warehouse);
+        // One for all: opening it registers every table.
+        let session = self.warehouse.session().await?;
         let mut all: BTreeMap<String, Losses> = BTreeMap::new();
         let mut periods = Vec::new();
-        for (day, generation) in ledger.ended(experiment, as_of).await? {
+        for (day, generation) in ArmLedger::ended(&session, experiment, as_of).await? {
             let period = Period::starting(experiment.frame, day);
             let target = Target::load(&self.panel, period, Some(as_of)).await?;
             let mut losses: BTreeMap<String, Losses> = BTreeMap::new();
             let mut arms = BTreeMap::new();
             for arm in &experiment.arms {
-                let forecast = ledger.read(period, &generation, &arm.name).await?;
+                let forecast = ArmLedger::read(&session, period, &generation, &arm.name).await?;
                 let (score, lost) = tokio::task::block_in_place(|| score(&forecast, &target));
                 arms.insert(arm.name.clone(), score);
                 all.entry(arm.name.clone()).or_default().extend(lost.clone());

@@ -266,14 +266,15 @@ fn reason(from: &str, to: &str, period: &PeriodLosses) -> String {
     let wape = |model: &str| period.models.get(model).map_or_else(|| "unknown".to_owned(), |loss| format!("{:.3}", loss.wape));
     let (a, b) = (wape(to), wape(from));
     let loss = |model: &str| period.models.get(model).map_or(f64::NAN, |loss| loss.loss);
+    let when = match period.frame {
+        "day" => format!("on {}", period.period_start),
+        frame => format!("in the {frame} of {}", period.period_start),
+    };
     if loss(to) < loss(from) {
-        format!("{to} overtook {from}: WAPE {a} against {b} in the {} of {}", period.frame, period.period_start)
+        format!("{to} overtook {from}: WAPE {a} against {b} {when}")
     } else {
         // The rate fell or rose: what was learnt before weighs differently now.
-        format!(
-            "{to} overtook {from} over all periods, although its WAPE was {a} against {b} in the {} of {}",
-            period.frame, period.period_start
-        )
+        format!("{to} overtook {from} over all periods, although its WAPE was {a} against {b} {when}")
     }
 }
 

@@ -96,6 +96,14 @@ impl FrameModels {
         &self.facts.importance
     }
 
+    /// The same without the models that read the series of past sales: those that answer for features alone.
+    #[must_use]
+    pub fn without_history(&self) -> Self {
+        let mut answering = self.clone();
+        answering.models.retain(|(kind, _)| !kind.reads_history());
+        answering
+    }
+
     /// The models, in the order in which they speak.
     pub(crate) fn list(&self) -> &[(ModelKind, Fitted)] {
         &self.models

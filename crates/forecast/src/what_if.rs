@@ -8,7 +8,6 @@ use sellcast_warehouse::Warehouse;
 use crate::candidates::Candidates;
 use crate::error::ForecastError;
 use crate::explain::drivers;
-use crate::hedge::Hedge;
 use crate::rows::Rows;
 use crate::train::FrameModels;
 
@@ -26,8 +25,6 @@ pub struct WhatIfBasis {
 pub struct Response {
     /// Amount under the change over the amount as it is.
     pub amount_ratio: f64,
-    /// The same for units.
-    pub quantity_ratio: f64,
     /// Reasons as it is.
     pub drivers: Vec<Driver>,
     /// Reasons under the change.
@@ -49,8 +46,9 @@ impl WhatIfBasis {
         Ok(Some(Self { definitions, calendar, first_day: as_of - oldest as i64, set }))
     }
 
-    /// The response to a change, each candidate weighing as published (`weights`: model and weight). `None` for a product
-    /// without sales in the year before.
+    /// The response to a change, each candidate weighing as published (`weights`: model and weight). `models` must read no
+    /// history ([`FrameModels::without_history`]); candidates that do, or that are no models, stay as they are. `None` for a
+    /// product without sales in the year before.
     ///
     /// # Errors
     /// When a model refuses the features.
@@ -74,24 +72,20 @@ impl WhatIfBasis {
         change(&self.set.names, &mut changed, question, self.set.as_of);
         let rows = |values: Vec<f32>| Rows::new(&set(values), question.time_frame, &self.calendar, self.first_day);
         let (as_it_is, changed) = (rows(self.set.row(row).to_vec()), rows(changed));
-        // Models of the series alone do not respond to a change, so they are left out.
         let (before, after) = (Candidates::of(&as_it_is, Some(models), None)?, Candidates::of(&changed, Some(models), None)?);
-        let combined = |candidates: &Candidates| -> f64 {
+        let combined = |candidates: &Candidates| -> (f64, f64) {
             let known = weights.iter().filter_map(|(model, weight)| Some((*weight, f64::from(candidates.amounts.get(model)?[0]))));
-            let (sum, total) = known.fold((0.0, 0.0), |sum, (weight, amount)| (sum.0 + weight * amount, sum.1 + weight));
-            if total > 0.0 {
-                sum / total
-            } else {
-                f64::from(Hedge::even(candidates.amounts.keys().cloned()).combine(&candidates.amounts, &as_it_is.categories)[0])
-            }
+            known.fold((0.0, 0.0), |sum, (weight, amount)| (sum.0 + weight * amount, sum.1 + weight))
         };
-        let ratio = |after: f64, before: f64| if before > 1e-9 { (after / before).clamp(0.0, 1_000.0) } else { 1.0 };
-        let amount_ratio = ratio(combined(&after), combined(&before));
+        let ((after, answering), (before, _)) = (combined(&after), combined(&before));
+        let total: f64 = weights.iter().map(|(_, weight)| weight).sum();
+        let share = if total > 0.0 { (answering / total).clamp(0.0, 1.0) } else { 0.0 };
+        let ratio = if before > 1e-9 { (after / before).clamp(0.0, 1_000.0) } else { 1.0 };
+        let amount_ratio = share * ratio + (1.0 - share);
         let told =
             |rows: &Rows, amount: f64| drivers(models, &self.definitions, rows, &[amount as f32], &[0]).map(|mut told| told.swap_remove(0));
         Ok(Some(Response {
             amount_ratio,
-            quantity_ratio: ratio(f64::from(after.quantity[0]), f64::from(before.quantity[0])),
             drivers: told(&as_it_is, published_amount)?,
             changed_drivers: told(&changed, published_amount * amount_ratio)?,
         }))

@@ -90,11 +90,14 @@ impl Engine {
         tell: &(dyn Fn(&str) + Sync),
     ) -> anyhow::Result<()> {
         let frame = champion.models.frame;
-        let held_out = forecaster.held_out(frame, champion.models.trained_as_of, as_of);
-        // Trained by the same recipe as of the same day, the trial would be the champion itself.
-        let telling =
-            held_out.first().filter(|first| **first != champion.models.trained_as_of || !champion.models.same_recipe(&challenger.models));
-        let trial = match telling {
+        let mut held_out = forecaster.held_out(frame, champion.models.trained_as_of, as_of);
+        if champion.models.same_recipe(&challenger.models) {
+            // By the same recipe only newer sales can make a difference: the older half of what the champion has not seen
+            // goes into the trial's training, the newer half is held out.
+            held_out.drain(..held_out.len() / 2);
+            held_out.retain(|day| *day > champion.models.trained_as_of);
+        }
+        let trial = match held_out.first() {
             Some(first) => {
                 tell(&format!("comparing the new {frame} models with the champion on periods held out of both"));
                 forecaster.trial(frame, *first, now).await?

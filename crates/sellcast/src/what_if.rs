@@ -50,7 +50,9 @@ impl Answerer {
         let store = engine.store.clone();
         let id = generation.generation_id;
         let frame = question.time_frame;
-        let Some(place) = Place::find(document, question.product_id, |category| store.continuation(id, frame, category))? else {
+        // Long categories are read one after the other until one holds the product.
+        let find = || Place::find(document, question.product_id, |category| store.continuation(id, frame, category));
+        let Some(place) = tokio::task::block_in_place(find)? else {
             return Ok(Err(Problem::new(ProblemKind::NotFound, format!("no product `{}` is forecast", question.product_id))));
         };
         let mut notes = Vec::new();
@@ -75,13 +77,12 @@ impl Answerer {
         }
         let changed = response.as_ref().map_or(place.published, |response| {
             let amount = Money::try_from(place.published.amount.to_f64() * response.amount_ratio).unwrap_or(place.published.amount);
-            let quantity = match (question.price, prepared.basis.price(question.product_id)) {
-                // Money over the new price.
-                (Some(price), Some(usual)) if price.to_f64() > 0.0 => {
-                    place.published.quantity * response.amount_ratio * usual / price.to_f64()
-                }
-                _ => place.published.quantity * response.quantity_ratio,
+            // Units follow the amount: at the price of the published forecast, or in proportion to another one.
+            let dearer = match (question.price, prepared.basis.price(question.product_id)) {
+                (Some(price), Some(usual)) => price.to_f64() / usual,
+                _ => 1.0,
             };
+            let quantity = place.published.quantity * response.amount_ratio / dearer;
             WhatIfOutcome { amount, quantity: (quantity * 1000.0).round() / 1000.0, rank: place.rank_of(question.product_id, amount) }
         });
         let drivers =
@@ -110,7 +111,8 @@ impl Answerer {
         let basis = WhatIfBasis::load(&engine.warehouse, generation.as_of)
             .await?
             .ok_or_else(|| anyhow!("the features of {} are not kept under this program's definitions", generation.as_of))?;
-        let models = engine.recorded_models(generation).await?;
+        let models = engine.recorded_models(generation).await?.into_iter();
+        let models = models.map(|(frame, models)| (frame, models.without_history())).collect();
         let (store, id, frames) = (engine.store.clone(), generation.generation_id, generation.predictions.clone());
         let read = move || -> anyhow::Result<BTreeMap<TimeFrame, PredictionDocument>> {
             let mut documents = BTreeMap::new();
