@@ -1,25 +1,33 @@
 #!/usr/bin/env bash
-# Back-test of the week frame on the demo's whole year: the published forecast against the best of the single models.
+# Back-test on the demo's whole year: the published forecast against LightGBM (mlforecast) and statsforecast, under one protocol.
+# Usage: ./dev bench accuracy [--frame day|week|month] [--quick]. The prepared shop is kept in SELLCAST_BENCH_DIR.
 set -euo pipefail
 
 sellcast="${SELLCAST:?run me by ./dev bench accuracy}"
-dir="${SELLCAST_BENCH_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/sellcast/bench-accuracy}"
+here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
+peers="$here/../../bench/peers"
+cache="${XDG_CACHE_HOME:-$HOME/.cache}/sellcast"
+dir="${SELLCAST_BENCH_DIR:-$cache/bench-accuracy}"
+env_dir="$cache/peers-env"
+
+# The environment is made anew when the pinned versions change.
+if ! cmp -s "$peers/requirements.txt" "$env_dir/requirements.txt"; then
+  echo "installing the peers" >&2
+  rm -rf "$env_dir"
+  python3 -m venv "$env_dir" || { echo "bench accuracy: python3 cannot make environments; on Debian: apt-get install python3-venv" >&2; exit 1; }
+  "$env_dir/bin/pip" install --quiet --disable-pip-version-check -r "$peers/requirements.txt"
+  cp "$peers/requirements.txt" "$env_dir/requirements.txt"
+fi
+
 mkdir -p "$dir"
-[ -f "$dir/demo/sellcast.toml" ] || "$sellcast" demo --prepare --dir "$dir/demo" >&2
-"$sellcast" backtest --dir "$dir/demo" --frame "${1:-week}" --json >"$dir/backtest.json"
-
-python3 - "$dir/backtest.json" <<'PY'
-import json, sys
-
-with open(sys.argv[1]) as file:
-    result = json.load(file)
-models = result["models"]
-published = models.pop("published")
-best = lambda metric, pick: pick((model[metric], name) for name, model in models.items() if model.get(metric) is not None)
-peer, name = best("precision_at_5", max)
-line = {"bench": "accuracy", "ours": published["precision_at_5"], "peer": peer, "unit": f"P@5, {result['frame']} frame; peer: {name}",
-        "ratio": round(published["precision_at_5"] / peer, 3)}
-for metric, pick in {"precision_at_10": max, "ndcg_at_10": max, "wape": min}.items():
-    line[metric], line[f"{metric}_peer"] = published[metric], best(metric, pick)[0]
-print(json.dumps({**line, "ece": published.get("ece"), "coverage_80": published.get("coverage_80")}))
-PY
+if [ ! -f "$dir/prepared" ]; then
+  rm -rf "$dir/demo"
+  (cd "$here/../.." && "$sellcast" demo --prepare --dir "$dir/demo") >&2
+  touch "$dir/prepared"
+fi
+# A back-test keeps the feature sets that it computes; each run starts without, or the second would be measured faster.
+run="$dir/run"
+trap 'rm -rf "$run"' EXIT
+rm -rf "$run"
+cp -a --reflink=auto "$dir/demo" "$run"
+"$env_dir/bin/python" "$peers/compare.py" "$sellcast" "$run" "$@"
