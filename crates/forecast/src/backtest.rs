@@ -8,10 +8,11 @@ use sellcast_domain::{Metrics, Origin, Period, ShopDay, Stage, TimeFrame};
 use sellcast_features::Target;
 use serde::Serialize;
 
+use crate::combined::CategorySums;
 use crate::error::ForecastError;
 use crate::forecaster::{Forecaster, memory};
 use crate::importance::{FeatureImportance, Importances};
-use crate::learn::{CategorySums, Learned};
+use crate::learn::Learned;
 use crate::ledger::ForecastPeriod;
 use crate::metrics::{Said, Scored, Tally, top_categories};
 use crate::plan::FramePlan;

@@ -172,6 +172,7 @@ impl<'a> ArmLedger<'a> {
             candidates: BTreeMap::new(),
             membership: vec![],
             activity: vec![],
+            units: vec![],
             amount: vec![],
             quantity: vec![],
             low: vec![],

@@ -15,14 +15,12 @@ pub(crate) fn extend(shorter: &FrameForecast, frame: TimeFrame, history_days: i6
     let scaled = |values: &[f32]| -> Vec<f32> { values.iter().map(|value| value * scale).collect() };
     let amount = scaled(&base.amount);
     // Errors of consecutive periods are partly shared: relative intervals widen with the square root of the length.
-    let widening = shorter.factor * (ratio as f32).sqrt().min(2.0);
-    let (low, high) = amount
-        .iter()
-        .map(|value| {
-            let (low, high) = shorter.learned.amount_interval(value / scale.max(1e-6), widening);
-            (low * scale, high * scale)
-        })
-        .unzip();
+    let widening = (ratio as f32).sqrt().min(2.0);
+    let wider = |row: usize| {
+        let (amount, low, high) = (base.amount[row] * scale, base.low[row] * scale, base.high[row] * scale);
+        ((amount - (amount - low) * widening).max(0.0), amount + (high - amount) * widening)
+    };
+    let (low, high) = (0..base.len()).map(wider).unzip();
     let sizes = sizes(base);
     let confidence = (0..base.len())
         .map(|row| {
@@ -36,6 +34,7 @@ pub(crate) fn extend(shorter: &FrameForecast, frame: TimeFrame, history_days: i6
         candidates: [("scaled".to_owned(), amount.clone())].into(),
         amount,
         quantity: scaled(&base.quantity),
+        units: scaled(&base.units),
         low,
         high,
         confidence,
@@ -48,7 +47,13 @@ pub(crate) fn extend(shorter: &FrameForecast, frame: TimeFrame, history_days: i6
         name(frame),
         name(base.period.frame()),
     );
-    FrameForecast { forecast, learned: shorter.learned.clone(), factor: widening, fallback: Some(fallback), based_on: shorter.based_on }
+    FrameForecast {
+        forecast,
+        learned: shorter.learned.clone(),
+        factor: shorter.factor * widening,
+        fallback: Some(fallback),
+        based_on: shorter.based_on,
+    }
 }
 
 pub(crate) fn name(frame: TimeFrame) -> &'static str {

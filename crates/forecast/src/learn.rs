@@ -7,20 +7,29 @@ use sellcast_domain::{CategoryId, Origin, Stage, TopK};
 use sellcast_features::Target;
 use serde::{Deserialize, Serialize};
 
-use crate::calibration::{AmountIntervals, ConfidenceModel, ListItems, RankIntervals};
-use crate::candidates::{Candidates, disagreement};
+use crate::calibration::{AmountIntervals, ConfidenceModel, Past, RankIntervals, Spread, Totals, mix};
+use crate::candidates::Candidates;
+use crate::combined::{CategorySums, Combined, candidate_sums};
 use crate::hedge::Hedge;
 use crate::ledger::ForecastPeriod;
-use crate::metrics::{Scored, ranks};
+use crate::metrics::{Said, Scored, Tally};
 use crate::rows::Rows;
+
+/// NDCG that a lower absolute error may cost: less than its standard error over a few hundred lists.
+const ORDER_SLACK: f64 = 0.001;
 
 /// What past periods teach about a frame.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Learned {
     /// Weights of the candidates.
     pub hedge: Hedge,
+    /// What is known of the categories' sums.
+    totals: Totals,
+    /// How the truth lies around the expected amounts.
+    spread: Spread,
+    /// How far the amounts go from the expectation (0) to the category's common quantile (1).
+    sharpness: f32,
     confidence: ConfidenceModel,
-    amounts: AmountIntervals,
     ranks: RankIntervals,
     category_confidence: ConfidenceModel,
     category_amounts: AmountIntervals,
@@ -59,8 +68,10 @@ impl Learned {
     pub fn ignorant(hedge: Hedge) -> Self {
         Self {
             hedge,
+            totals: Totals::default(),
+            spread: Spread::default(),
+            sharpness: 0.0,
             confidence: ConfidenceModel::default(),
-            amounts: AmountIntervals::default(),
             ranks: RankIntervals::default(),
             category_confidence: ConfidenceModel::default(),
             category_amounts: AmountIntervals::default(),
@@ -74,9 +85,9 @@ impl Learned {
 
     /// Fits confidence and intervals to what the combination by today's weights would have said.
     fn calibrate(&mut self, scored: &[(ForecastPeriod, Target)], joined: &[Scored]) {
-        let said: Vec<Combined> = scored.iter().map(|(forecast, _)| Combined::of(forecast, &self.hedge)).collect();
+        let said = self.refine(scored, joined);
         let mut hits: Vec<Vec<bool>> = Vec::new();
-        let (mut pairs, mut rank_pairs, mut totals) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut rank_pairs, mut totals) = (Vec::new(), Vec::new());
         // In order, because sums of doubles depend on it.
         let mut errors: BTreeMap<CategoryId, (f64, f64)> = BTreeMap::new();
         for (((forecast, _), said), joined) in scored.iter().zip(&said).zip(joined) {
@@ -95,7 +106,6 @@ impl Learned {
                     let rank = said.rank[row];
                     came_true[row] = joined.actual_rank[at] <= TopK::holding(rank).get();
                     if rank <= 100 {
-                        pairs.push((said.amount[row], actual as f32));
                         rank_pairs.push((rank, joined.actual_rank[at].min(unsold)));
                     }
                 }
@@ -106,7 +116,6 @@ impl Learned {
         let items: Vec<_> =
             scored.iter().zip(&said).zip(&hits).map(|(((forecast, _), said), hits)| (said.items(forecast), hits.as_slice())).collect();
         self.confidence = ConfidenceModel::fit(&items);
-        self.amounts = AmountIntervals::fit(pairs);
         self.ranks = RankIntervals::fit(&rank_pairs);
         self.total_amounts = AmountIntervals::fit(totals);
         let (error, actual) = errors.values().fold((0.0, 0.0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
@@ -114,6 +123,39 @@ impl Learned {
         self.overall_accuracy = accuracy((error, actual));
         self.accuracy = errors.into_iter().map(|(category, sums)| (category, accuracy(sums))).collect();
         self.calibrate_categories(scored, &said);
+    }
+
+    /// Learns sums, spread and sharpness, and says what the combination would have said of the scored periods by them.
+    fn refine(&mut self, scored: &[(ForecastPeriod, Target)], joined: &[Scored]) -> Vec<Combined> {
+        let truth = |target: &Target| {
+            let mut sums = BTreeMap::new();
+            let ordered: BTreeMap<_, _> = target.rows.iter().collect();
+            ordered.values().for_each(|row| *sums.entry(row.category).or_default() += row.amount);
+            sums
+        };
+        let periods: Vec<_> =
+            scored.iter().map(|(forecast, target)| (candidate_sums(&forecast.candidates, &forecast.categories), truth(target))).collect();
+        self.totals = Totals::learn(&periods);
+        let said: Vec<Combined> = scored
+            .iter()
+            .map(|(forecast, _)| Combined::of(&forecast.candidates, &forecast.categories, &self.hedge, &self.totals))
+            .collect();
+        let past: Vec<Vec<Past>> = scored
+            .iter()
+            .zip(&said)
+            .map(|((forecast, target), said)| {
+                // What documents show in full; the rest follows the rarest of them.
+                let shown = (0..forecast.len()).filter(|row| said.rank[*row] <= 100);
+                let actual = |row: usize| target.rows.get(&forecast.products[row]).map_or(0.0, |truth| truth.amount as f32);
+                shown.map(|row| Past { units: forecast.units[row], expected: said.expected[row], actual: actual(row) }).collect()
+            })
+            .collect();
+        self.spread = Spread::fit(&past);
+        let sharp: Vec<Vec<f32>> =
+            scored.iter().zip(&said).map(|((forecast, _), said)| said.sharp(&self.spread, &forecast.categories, &forecast.units)).collect();
+        self.sharpness = sharpness(&said, &sharp, joined);
+        let sharpened = said.into_iter().zip(&sharp).zip(scored);
+        sharpened.map(|((said, sharp), (forecast, _))| said.sharpened(sharp, self.sharpness, &forecast.categories)).collect()
     }
 
     fn calibrate_categories(&mut self, scored: &[(ForecastPeriod, Target)], said: &[Combined]) {
@@ -142,37 +184,47 @@ impl Learned {
 
     /// The published forecast from the candidates.
     pub(crate) fn forecast(&self, rows: &Rows, candidates: Candidates, origin: Origin, stage: Stage) -> ForecastPeriod {
-        let mut amount = self.hedge.combine(&candidates.amounts, &rows.categories);
-        amount.iter_mut().for_each(|value| *value = value.max(0.0));
+        let mut said = Combined::of(&candidates.amounts, &rows.categories, &self.hedge, &self.totals);
+        if self.sharpness > 0.0 {
+            let sharp = said.sharp(&self.spread, &rows.categories, &candidates.quantity);
+            said = said.sharpened(&sharp, self.sharpness, &rows.categories);
+        }
+        // Units follow the amounts at the product's price.
+        let plain = self.hedge.combine(&candidates.amounts, &rows.categories);
+        let quantity =
+            (0..rows.len()).map(|row| candidates.quantity[row] * if plain[row] > 0.0 { said.amount[row] / plain[row] } else { 1.0 });
         let mut forecast = ForecastPeriod {
             period: rows.period,
             origin,
             stage,
             products: rows.products.clone(),
             categories: rows.categories.clone(),
-            rank: ranks(&rows.categories, &amount),
+            rank: said.rank.clone(),
             low: Vec::new(),
             high: Vec::new(),
             confidence: Vec::new(),
             category_confidence: Vec::new(),
-            amount,
-            quantity: candidates.quantity,
+            amount: said.amount.clone(),
+            quantity: quantity.collect(),
+            units: candidates.quantity,
             membership: candidates.membership,
             activity: candidates.activity,
             candidates: candidates.amounts,
         };
-        self.complete(&mut forecast, 1.0);
+        self.finish(&mut forecast, &said, 1.0);
         forecast
     }
 
-    /// Fills in confidence and intervals, these widened by `factor`.
+    /// Fills in confidence and intervals of amounts that were not made here, widened by `factor`.
     pub(crate) fn complete(&self, forecast: &mut ForecastPeriod, factor: f32) {
-        (forecast.low, forecast.high) = forecast.amount.iter().map(|amount| self.amounts.around(*amount, factor)).unzip();
-        let said = Combined {
-            disagreement: disagreement(&forecast.candidates, self.hedge.weights(), &forecast.amount),
-            amount: forecast.amount.clone(),
-            rank: forecast.rank.clone(),
-        };
+        let amount = forecast.amount.clone();
+        let said = Combined::published(amount.clone(), amount, &forecast.categories, &forecast.candidates, &self.hedge);
+        self.finish(forecast, &said, factor);
+    }
+
+    fn finish(&self, forecast: &mut ForecastPeriod, said: &Combined, factor: f32) {
+        let around = |row: usize| self.spread.interval(forecast.units[row], said.expected[row], said.amount[row], 0, factor);
+        (forecast.low, forecast.high) = (0..forecast.len()).map(around).unzip();
         forecast.confidence = self.confidence.apply(said.items(forecast));
         forecast.category_confidence = self.category_confidences(forecast);
     }
@@ -182,11 +234,6 @@ impl Learned {
         let by_category: HashMap<CategoryId, f32> =
             self.categories(forecast, 1.0).into_iter().map(|c| (c.category, c.confidence)).collect();
         forecast.categories.iter().map(|category| by_category.get(category).copied().unwrap_or(0.0)).collect()
-    }
-
-    /// 80 % interval of a product's amount.
-    pub(crate) fn amount_interval(&self, amount: f32, factor: f32) -> (f32, f32) {
-        self.amounts.around(amount, factor)
     }
 
     /// 80 % interval of a product's rank.
@@ -228,70 +275,24 @@ impl Learned {
     }
 }
 
-/// What the combination says, as far as calibration needs it.
-struct Combined {
-    amount: Vec<f32>,
-    rank: Vec<u32>,
-    disagreement: Vec<f32>,
-}
-
-impl Combined {
-    fn of(forecast: &ForecastPeriod, hedge: &Hedge) -> Self {
-        let amount = hedge.combine(&forecast.candidates, &forecast.categories);
-        let disagreement = disagreement(&forecast.candidates, hedge.weights(), &amount);
-        Self { rank: ranks(&forecast.categories, &amount), disagreement, amount }
-    }
-
-    fn items<'a>(&'a self, forecast: &'a ForecastPeriod) -> ListItems<'a, CategoryId> {
-        ListItems {
-            lists: &forecast.categories,
-            amounts: &self.amount,
-            ranks: &self.rank,
-            activity: &forecast.activity,
-            membership: &forecast.membership,
-            disagreement: &self.disagreement,
+/// The sharpness with the least WAPE whose order is as good as that of the expected amounts.
+fn sharpness(said: &[Combined], sharp: &[Vec<f32>], joined: &[Scored]) -> f32 {
+    let tally = |sharpness: f32| {
+        let mut tally = Tally::default();
+        for ((said, sharp), joined) in said.iter().zip(sharp).zip(joined) {
+            let amount = mix(&said.expected, sharp, sharpness);
+            tally.add(joined, Said { amount: &amount, is_amount: true, published: None });
+        }
+        tally.metrics()
+    };
+    let plain = tally(0.0);
+    let wape = |metrics: &sellcast_domain::Metrics| metrics.wape.unwrap_or(f64::INFINITY);
+    let mut best = (0.0, wape(&plain));
+    for tenths in [2.0_f32, 4.0, 6.0, 8.0, 10.0] {
+        let metrics = tally(tenths / 10.0);
+        if metrics.ndcg_at_10 >= plain.ndcg_at_10 - ORDER_SLACK && wape(&metrics) < best.1 {
+            best = (tenths / 10.0, wape(&metrics));
         }
     }
-}
-
-/// Products' forecasts summed by category, the categories forming one list.
-pub(crate) struct CategorySums {
-    pub(crate) categories: Vec<CategoryId>,
-    pub(crate) amounts: Vec<f32>,
-    pub(crate) ranks: Vec<u32>,
-    activity: Vec<f32>,
-    list: Vec<u8>,
-    unknown: Vec<f32>,
-}
-
-impl CategorySums {
-    pub(crate) fn of(forecast: &ForecastPeriod, amounts: &[f32]) -> Self {
-        let mut sums: BTreeMap<CategoryId, (f64, f64)> = BTreeMap::new();
-        for ((category, amount), activity) in forecast.categories.iter().zip(amounts).zip(&forecast.activity) {
-            let sum = sums.entry(*category).or_default();
-            sum.0 += f64::from(*amount);
-            sum.1 += f64::from(*activity);
-        }
-        let amounts: Vec<f32> = sums.values().map(|sum| sum.0 as f32).collect();
-        let list = vec![0; amounts.len()];
-        Self {
-            categories: sums.keys().copied().collect(),
-            ranks: ranks(&list, &amounts),
-            activity: sums.values().map(|sum| sum.1 as f32).collect(),
-            unknown: vec![f32::NAN; amounts.len()],
-            amounts,
-            list,
-        }
-    }
-
-    fn items(&self) -> ListItems<'_, u8> {
-        ListItems {
-            lists: &self.list,
-            amounts: &self.amounts,
-            ranks: &self.ranks,
-            activity: &self.activity,
-            membership: &self.unknown,
-            disagreement: &self.unknown,
-        }
-    }
+    best.0
 }

@@ -39,6 +39,8 @@ pub struct ForecastPeriod {
     pub amount: Vec<f32>,
     /// Units.
     pub quantity: Vec<f32>,
+    /// Units that the models expected before the amounts were refined: what intervals go by.
+    pub units: Vec<f32>,
     /// Lower end of the 80 % interval.
     pub low: Vec<f32>,
     /// Upper end.
@@ -161,6 +163,7 @@ fn to_batch(generation: GenerationId, period: &ForecastPeriod) -> Result<RecordB
         ("category_id".into(), Arc::new(period.categories.iter().map(|id| id.get()).collect::<Int64Array>())),
         ("amount".into(), floats(&period.amount)),
         ("quantity".into(), floats(&period.quantity)),
+        ("units".into(), floats(&period.units)),
         ("low".into(), floats(&period.low)),
         ("high".into(), floats(&period.high)),
         ("confidence".into(), floats(&period.confidence)),
@@ -219,6 +222,8 @@ fn from_batch(batch: &RecordBatch, period: Period) -> Result<ForecastPeriod, For
         activity: floats("activity")?,
         amount: floats("amount")?,
         quantity: floats("quantity")?,
+        // Older ledgers know the published units alone.
+        units: floats("units").or_else(|_| floats("quantity"))?,
         low: floats("low")?,
         high: floats("high")?,
         confidence: floats("confidence")?,

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, HashMap};
 use sellcast_domain::{CategoryId, FrameRecord, Miss, Money, PeriodScore, ProductId, ScoredCategory, TimeFrame, TopK, TrackRecord};
 use sellcast_features::Target;
 
+use crate::combined::CategorySums;
 use crate::forecaster::{FrameForecast, ScoredPeriod};
-use crate::learn::CategorySums;
 use crate::ledger::ForecastPeriod;
 use crate::metrics::{Said, Scored, Tally, reliability, top_categories};
 

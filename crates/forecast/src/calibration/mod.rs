@@ -3,6 +3,10 @@
 
 mod confidence;
 mod intervals;
+mod point;
+mod spread;
 
 pub(crate) use confidence::{ConfidenceModel, ListItems};
 pub(crate) use intervals::{AmountIntervals, RankIntervals};
+pub(crate) use point::{Sums, Totals, common_quantile, mix, sums};
+pub(crate) use spread::{Past, Spread};

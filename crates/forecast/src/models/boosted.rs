@@ -93,7 +93,7 @@ impl Boosted {
         let margins: Vec<f32> = starts.iter().map(|start| start.max(1e-3).ln()).collect();
         let names = &matrix.names;
         let matrix = matrix.matrix.clone().with_labels(labels).and_then(|matrix| matrix.with_base_margin(&margins)).map_err(failed)?;
-        let tweedie = hessboost::objective::Tweedie::new(1.4).map_err(failed)?;
+        let tweedie = hessboost::objective::Tweedie::new(1.2).map_err(failed)?;
         let params = TrainingParams::builder()
             .objective(Objective::Tweedie(tweedie))
             .tree_method(TreeMethod::Hist)

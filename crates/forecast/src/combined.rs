@@ -1,0 +1,115 @@
+//! What the combination says of a period: the expected amounts by the weights learnt, their sums reconciled, sharpened, and
+//! ranked; and its sums by category.
+
+use std::collections::BTreeMap;
+
+use sellcast_domain::CategoryId;
+
+use crate::calibration::{ListItems, Spread, Sums, Totals, common_quantile, mix, sums};
+use crate::candidates::disagreement;
+use crate::hedge::Hedge;
+use crate::ledger::ForecastPeriod;
+use crate::metrics::ranks;
+
+/// What the combination says, as far as calibration needs it.
+pub(crate) struct Combined {
+    /// Expected amounts, with reconciled sums.
+    pub(crate) expected: Vec<f32>,
+    /// Published amounts.
+    pub(crate) amount: Vec<f32>,
+    pub(crate) rank: Vec<u32>,
+    pub(crate) disagreement: Vec<f32>,
+}
+
+impl Combined {
+    /// By the weights and what is known of sums; not sharpened yet.
+    pub(crate) fn of(candidates: &BTreeMap<String, Vec<f32>>, categories: &[CategoryId], hedge: &Hedge, totals: &Totals) -> Self {
+        let mut expected = hedge.combine(candidates, categories);
+        expected.iter_mut().for_each(|value| *value = value.max(0.0));
+        let factors = totals.factors(&candidate_sums(candidates, categories), &sums(categories, &expected));
+        expected.iter_mut().zip(categories).for_each(|(value, category)| *value *= factors.get(category).copied().unwrap_or(1.0) as f32);
+        Self::published(expected.clone(), expected, categories, candidates, hedge)
+    }
+
+    /// With the given expected and published amounts.
+    pub(crate) fn published(
+        expected: Vec<f32>,
+        amount: Vec<f32>,
+        categories: &[CategoryId],
+        candidates: &BTreeMap<String, Vec<f32>>,
+        hedge: &Hedge,
+    ) -> Self {
+        let disagreement = disagreement(candidates, hedge.weights(), &amount);
+        Self { rank: ranks(categories, &amount), disagreement, expected, amount }
+    }
+
+    /// The amounts at each category's common quantile.
+    pub(crate) fn sharp(&self, spread: &Spread, categories: &[CategoryId], units: &[f32]) -> Vec<f32> {
+        common_quantile(spread, categories, &self.expected, units)
+    }
+
+    /// Mixes sharp amounts in.
+    pub(crate) fn sharpened(mut self, sharp: &[f32], sharpness: f32, categories: &[CategoryId]) -> Self {
+        self.amount = mix(&self.expected, sharp, sharpness);
+        self.rank = ranks(categories, &self.amount);
+        self
+    }
+
+    pub(crate) fn items<'a>(&'a self, forecast: &'a ForecastPeriod) -> ListItems<'a, CategoryId> {
+        ListItems {
+            lists: &forecast.categories,
+            amounts: &self.amount,
+            ranks: &self.rank,
+            activity: &forecast.activity,
+            membership: &forecast.membership,
+            disagreement: &self.disagreement,
+        }
+    }
+}
+
+/// Each candidate's sums by category.
+pub(crate) fn candidate_sums(candidates: &BTreeMap<String, Vec<f32>>, categories: &[CategoryId]) -> BTreeMap<String, Sums> {
+    candidates.iter().map(|(model, amounts)| (model.clone(), sums(categories, amounts))).collect()
+}
+
+/// Products' forecasts summed by category, the categories forming one list.
+pub(crate) struct CategorySums {
+    pub(crate) categories: Vec<CategoryId>,
+    pub(crate) amounts: Vec<f32>,
+    pub(crate) ranks: Vec<u32>,
+    activity: Vec<f32>,
+    list: Vec<u8>,
+    unknown: Vec<f32>,
+}
+
+impl CategorySums {
+    pub(crate) fn of(forecast: &ForecastPeriod, amounts: &[f32]) -> Self {
+        let mut sums: BTreeMap<CategoryId, (f64, f64)> = BTreeMap::new();
+        for ((category, amount), activity) in forecast.categories.iter().zip(amounts).zip(&forecast.activity) {
+            let sum = sums.entry(*category).or_default();
+            sum.0 += f64::from(*amount);
+            sum.1 += f64::from(*activity);
+        }
+        let amounts: Vec<f32> = sums.values().map(|sum| sum.0 as f32).collect();
+        let list = vec![0; amounts.len()];
+        Self {
+            categories: sums.keys().copied().collect(),
+            ranks: ranks(&list, &amounts),
+            activity: sums.values().map(|sum| sum.1 as f32).collect(),
+            unknown: vec![f32::NAN; amounts.len()],
+            amounts,
+            list,
+        }
+    }
+
+    pub(crate) fn items(&self) -> ListItems<'_, u8> {
+        ListItems {
+            lists: &self.list,
+            amounts: &self.amounts,
+            ranks: &self.ranks,
+            activity: &self.activity,
+            membership: &self.unknown,
+            disagreement: &self.unknown,
+        }
+    }
+}
