@@ -255,7 +255,7 @@ impl Page<'_> {
                 ensemble_agreement: round(1.0 / (1.0 + f64::from(disagreement))),
             };
             let top_products = rows.iter().filter(|row| forecast.rank[**row] <= FIRST).map(|&row| {
-                let (best, worst) = self.frame.learned.rank_interval(forecast.rank[row], size, self.frame.factor);
+                let (best, worst) = self.rank_interval(row, size);
                 let product = self.catalogue.products.get(&forecast.products[row]);
                 let known_days = (f64::from(since[row]) / 91.0).clamp(0.1, 1.0);
                 let previous = previous_ranks.get(&forecast.products[row]);
@@ -315,6 +315,16 @@ impl Page<'_> {
             }
         }
         (self.head(categories, version, id), continuations)
+    }
+
+    /// Interval of a product's rank, wider for a frame that was not trained on itself.
+    fn rank_interval(&self, row: usize, size: u32) -> (u32, u32) {
+        let rank = self.frame.forecast.rank[row];
+        let (best, worst) = self.frame.forecast.rank_interval.get(row).copied().unwrap_or((1, size));
+        let factor = self.frame.factor;
+        let best = (rank as f32 - (rank - best.min(rank)) as f32 * factor).floor().max(1.0) as u32;
+        let worst = (rank as f32 + (worst.max(rank) - rank) as f32 * factor).ceil() as u32;
+        (best, worst.min(size.max(rank)))
     }
 
     fn head(&self, categories: Vec<CategoryPrediction>, version: Option<String>, id: Uuid) -> PredictionDocument {

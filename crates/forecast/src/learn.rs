@@ -30,7 +30,6 @@ pub struct Learned {
     /// How far the amounts go from the expectation (0) to the category's common quantile (1).
     sharpness: f32,
     confidence: ConfidenceModel,
-    ranks: RankIntervals,
     category_confidence: ConfidenceModel,
     category_amounts: AmountIntervals,
     category_ranks: RankIntervals,
@@ -72,7 +71,6 @@ impl Learned {
             spread: Spread::default(),
             sharpness: 0.0,
             confidence: ConfidenceModel::default(),
-            ranks: RankIntervals::default(),
             category_confidence: ConfidenceModel::default(),
             category_amounts: AmountIntervals::default(),
             category_ranks: RankIntervals::default(),
@@ -116,7 +114,6 @@ impl Learned {
         let items: Vec<_> =
             scored.iter().zip(&said).zip(&hits).map(|(((forecast, _), said), hits)| (said.items(forecast), hits.as_slice())).collect();
         self.confidence = ConfidenceModel::fit(&items);
-        self.ranks = RankIntervals::fit(&rank_pairs);
         self.total_amounts = AmountIntervals::fit(totals);
         let (error, actual) = errors.values().fold((0.0, 0.0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
         let accuracy = |(error, actual): (f64, f64)| (1.0 - error / actual.max(1e-9)).clamp(0.0, 1.0);
@@ -155,7 +152,13 @@ impl Learned {
             scored.iter().zip(&said).map(|((forecast, _), said)| said.sharp(&self.spread, &forecast.categories, &forecast.units)).collect();
         self.sharpness = sharpness(&said, &sharp, joined);
         let sharpened = said.into_iter().zip(&sharp).zip(scored);
-        sharpened.map(|((said, sharp), (forecast, _))| said.sharpened(sharp, self.sharpness, &forecast.categories)).collect()
+        sharpened
+            .map(|((said, sharp), (forecast, _))| {
+                let mut said = said.sharpened(sharp, self.sharpness, &forecast.categories);
+                said.simulate(&self.spread, &forecast.products, &forecast.categories, &forecast.units);
+                said
+            })
+            .collect()
     }
 
     fn calibrate_categories(&mut self, scored: &[(ForecastPeriod, Target)], said: &[Combined]) {
@@ -189,6 +192,7 @@ impl Learned {
             let sharp = said.sharp(&self.spread, &rows.categories, &candidates.quantity);
             said = said.sharpened(&sharp, self.sharpness, &rows.categories);
         }
+        said.simulate(&self.spread, &rows.products, &rows.categories, &candidates.quantity);
         // Units follow the amounts at the product's price.
         let plain = self.hedge.combine(&candidates.amounts, &rows.categories);
         let quantity =
@@ -200,6 +204,7 @@ impl Learned {
             products: rows.products.clone(),
             categories: rows.categories.clone(),
             rank: said.rank.clone(),
+            rank_interval: said.simulated.intervals.clone(),
             low: Vec::new(),
             high: Vec::new(),
             confidence: Vec::new(),
@@ -218,7 +223,9 @@ impl Learned {
     /// Fills in confidence and intervals of amounts that were not made here, widened by `factor`.
     pub(crate) fn complete(&self, forecast: &mut ForecastPeriod, factor: f32) {
         let amount = forecast.amount.clone();
-        let said = Combined::published(amount.clone(), amount, &forecast.categories, &forecast.candidates, &self.hedge);
+        let mut said = Combined::published(amount.clone(), amount, &forecast.categories, &forecast.candidates, &self.hedge);
+        said.simulate(&self.spread, &forecast.products, &forecast.categories, &forecast.units);
+        forecast.rank_interval.clone_from(&said.simulated.intervals);
         self.finish(forecast, &said, factor);
     }
 
@@ -229,16 +236,22 @@ impl Learned {
         forecast.category_confidence = self.category_confidences(forecast);
     }
 
+    /// Ranks, and how sure they are, after amounts were moved.
+    pub(crate) fn rank_again(&self, forecast: &mut ForecastPeriod) {
+        let amount = forecast.amount.clone();
+        let mut said = Combined::published(amount.clone(), amount, &forecast.categories, &forecast.candidates, &self.hedge);
+        said.simulate(&self.spread, &forecast.products, &forecast.categories, &forecast.units);
+        forecast.rank.clone_from(&said.rank);
+        forecast.rank_interval.clone_from(&said.simulated.intervals);
+        forecast.confidence = self.confidence.apply(said.items(forecast));
+        forecast.category_confidence = self.category_confidences(forecast);
+    }
+
     /// The confidence of each row's category.
     pub(crate) fn category_confidences(&self, forecast: &ForecastPeriod) -> Vec<f32> {
         let by_category: HashMap<CategoryId, f32> =
             self.categories(forecast, 1.0).into_iter().map(|c| (c.category, c.confidence)).collect();
         forecast.categories.iter().map(|category| by_category.get(category).copied().unwrap_or(0.0)).collect()
-    }
-
-    /// 80 % interval of a product's rank.
-    pub(crate) fn rank_interval(&self, rank: u32, size: u32, factor: f32) -> (u32, u32) {
-        self.ranks.around(rank, size, factor)
     }
 
     /// Interval of the whole shop's amount.
