@@ -85,14 +85,13 @@ impl Learned {
     fn calibrate(&mut self, scored: &[(ForecastPeriod, Target)], joined: &[Scored]) {
         let said = self.refine(scored, joined);
         let mut hits: Vec<Vec<bool>> = Vec::new();
-        let (mut rank_pairs, mut totals) = (Vec::new(), Vec::new());
+        let mut totals = Vec::new();
         // In order, because sums of doubles depend on it.
         let mut errors: BTreeMap<CategoryId, (f64, f64)> = BTreeMap::new();
         for (((forecast, _), said), joined) in scored.iter().zip(&said).zip(joined) {
             let mut came_true = vec![false; forecast.len()];
             let mut total = (0.0_f64, 0.0_f64);
             for (category, range) in &joined.lists {
-                let unsold = range.clone().filter(|at| joined.sold[*at]).count() as u32 + 1;
                 let error = errors.entry(*category).or_default();
                 for at in range.clone() {
                     let actual = joined.actual[at];
@@ -103,9 +102,6 @@ impl Learned {
                     let Some(row) = joined.rows[at] else { continue };
                     let rank = said.rank[row];
                     came_true[row] = joined.actual_rank[at] <= TopK::holding(rank).get();
-                    if rank <= 100 {
-                        rank_pairs.push((rank, joined.actual_rank[at].min(unsold)));
-                    }
                 }
             }
             totals.push((total.0 as f32, total.1 as f32));
