@@ -7,7 +7,7 @@ use sellcast_domain::{CategoryId, Origin, Stage, TopK};
 use sellcast_features::Target;
 use serde::{Deserialize, Serialize};
 
-use crate::calibration::{AmountIntervals, ConfidenceModel, Past, RankIntervals, Spread, Totals, mix};
+use crate::calibration::{AmountIntervals, ConfidenceModel, Of, Past, RankIntervals, Spread, Totals, mix};
 use crate::candidates::Candidates;
 use crate::combined::{CategorySums, Combined, candidate_sums};
 use crate::hedge::Hedge;
@@ -15,8 +15,8 @@ use crate::ledger::ForecastPeriod;
 use crate::metrics::{Said, Scored, Tally};
 use crate::rows::Rows;
 
-/// NDCG that a lower absolute error may cost: less than its standard error over a few hundred lists.
-const ORDER_SLACK: f64 = 0.001;
+/// NDCG that a lower absolute error may cost: well below its standard error over a few hundred lists.
+const ORDER_SLACK: f64 = 0.002;
 
 /// What past periods teach about a frame.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -140,7 +140,14 @@ impl Learned {
                 // What documents show in full; the rest follows the rarest of them.
                 let shown = (0..forecast.len()).filter(|row| said.rank[*row] <= 100);
                 let actual = |row: usize| target.rows.get(&forecast.products[row]).map_or(0.0, |truth| truth.amount as f32);
-                shown.map(|row| Past { units: forecast.units[row], expected: said.expected[row], actual: actual(row) }).collect()
+                shown
+                    .map(|row| Past {
+                        category: forecast.categories[row],
+                        units: forecast.units[row],
+                        expected: said.expected[row],
+                        actual: actual(row),
+                    })
+                    .collect()
             })
             .collect();
         self.spread = Spread::fit(&past);
@@ -226,7 +233,10 @@ impl Learned {
     }
 
     fn finish(&self, forecast: &mut ForecastPeriod, said: &Combined, factor: f32) {
-        let around = |row: usize| self.spread.interval(forecast.units[row], said.expected[row], said.amount[row], 0, factor);
+        let around = |row: usize| {
+            let of = Of { category: forecast.categories[row], units: forecast.units[row], expected: said.expected[row] };
+            self.spread.interval(of, said.amount[row], 0, factor)
+        };
         (forecast.low, forecast.high) = (0..forecast.len()).map(around).unzip();
         forecast.confidence = self.confidence.apply(said.items(forecast));
         forecast.category_confidence = self.category_confidences(forecast);

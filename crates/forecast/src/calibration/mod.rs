@@ -11,4 +11,4 @@ pub(crate) use confidence::{ConfidenceModel, ListItems};
 pub(crate) use intervals::{AmountIntervals, RankIntervals};
 pub(crate) use point::{Sums, Totals, common_quantile, mix, sums};
 pub(crate) use simulate::{Field, Simulated, simulate};
-pub(crate) use spread::{Past, Spread};
+pub(crate) use spread::{Of, Past, Spread};

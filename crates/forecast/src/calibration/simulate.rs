@@ -91,8 +91,14 @@ mod tests {
 
     #[test]
     fn a_steady_leader_has_a_narrow_interval_and_a_crowd_a_wide_one() {
-        let past: Vec<Past> =
-            (0..4_000).map(|i| Past { units: 20.0, expected: 40.0, actual: 40.0 * (0.7 + 0.6 * (i % 1_000) as f32 / 1_000.0) }).collect();
+        let past: Vec<Past> = (0..4_000)
+            .map(|i| Past {
+                category: CategoryId::from(1),
+                units: 20.0,
+                expected: 40.0,
+                actual: 40.0 * (0.7 + 0.6 * (i % 1_000) as f32 / 1_000.0),
+            })
+            .collect();
         let spread = Spread::fit(&[past.clone(), past]);
         let products: Vec<ProductId> = (1..=30).map(ProductId::from).collect();
         let categories = vec![CategoryId::from(1); 30];

@@ -3,10 +3,19 @@
 //! expectation; what sells daily stays near it. So products are binned by expected units, and each bin keeps the empirical
 //! quantiles of what came (split conformal prediction in Mondrian bins; Vovk et al., 2005).
 
+use std::collections::BTreeMap;
+
+use sellcast_domain::CategoryId;
 use serde::{Deserialize, Serialize};
 
 /// Quantiles kept of each bin: from 0 to 1 in steps of 1 / (GRID - 1).
 const GRID: usize = 81;
+/// Levels that are tried: from .5 in steps of .02 to .98, and the one above.
+const LEVELS: usize = 26;
+/// Forecasts of the whole shop that a category's own level is weighed against.
+const PRIOR: f32 = 300.0;
+/// Newest periods by which the levels are checked walking forward.
+const CHECKED: usize = 3;
 /// Fewest forecasts in a bin, and most bins.
 const PER_BIN: usize = 250;
 const BINS: usize = 32;
@@ -14,6 +23,8 @@ const BINS: usize = 32;
 /// A past forecast with its truth.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Past {
+    /// Its category.
+    pub(crate) category: CategoryId,
     /// Expected units.
     pub(crate) units: f32,
     /// Expected amount.
@@ -34,49 +45,69 @@ struct Bin {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Spread {
     bins: Vec<Bin>,
-    /// Level of the quantiles that gave a coverage of 80 and of 95 % so far.
-    levels: [f32; 2],
+    /// Level of the quantiles that gives a coverage of 80 and of 95 % in the whole shop.
+    shop: [f32; 2],
+    /// The same for a category of its own.
+    categories: BTreeMap<CategoryId, [f32; 2]>,
 }
 
 /// Promised coverages.
 const PROMISED: [f32; 2] = [0.8, 0.95];
 
 impl Spread {
-    /// Fits past forecasts, period by period (oldest first). The levels are learnt walking forward: each period is covered by
-    /// what the periods before it taught, and the level moves against the error (adaptive conformal inference; Gibbs & Candès,
-    /// 2021).
+    /// Fits past forecasts, period by period (oldest first). What hardly ever sells is covered by "nothing" more often than
+    /// promised; the level of a category's other intervals makes up for it. Walking forward over the newest periods shows by
+    /// how much such levels miss what they promise on periods they have not seen, and the promise is moved against that
+    /// (adaptive conformal inference; Gibbs & Candès, 2021).
     pub(crate) fn fit(periods: &[Vec<Past>]) -> Self {
-        let mut levels = PROMISED;
-        for at in periods.len().div_ceil(2)..periods.len() {
-            let earlier = Self { bins: bins(periods[..at].iter().flatten()), levels };
-            if earlier.bins.is_empty() {
-                continue;
-            }
-            for (level, promised) in PROMISED.into_iter().enumerate() {
-                let covered = earlier.coverage(&periods[at], level);
-                levels[level] = (levels[level] + 0.5 * (promised - covered)).clamp(promised - 0.3, (promised + 0.15).min(0.995));
+        let mut missed = [0.0; 2];
+        let walked = periods.len().saturating_sub(1).min(CHECKED);
+        for at in periods.len() - walked..periods.len() {
+            let earlier = Self::at_levels(&periods[..at], PROMISED);
+            for (level, missed) in missed.iter_mut().enumerate() {
+                *missed += (PROMISED[level] - earlier.coverage(&periods[at], level)) / walked as f32;
             }
         }
-        let mut spread = Self { bins: bins(periods.iter().flatten()), levels };
-        // Products that hardly ever sell are covered by "nothing" far too often; the others make up for it.
-        for (level, promised) in PROMISED.into_iter().enumerate() {
-            let all: Vec<Past> = periods.iter().flatten().copied().collect();
-            let (mut low, mut high) = (promised - 0.3, (promised + 0.15).min(0.995));
-            for _ in 0..12 {
-                let middle = f32::midpoint(low, high);
-                spread.levels[level] = middle;
-                if spread.coverage(&all, level) < promised { low = middle } else { high = middle }
+        let asked = [0, 1].map(|level| (PROMISED[level] + missed[level].clamp(-0.06, 0.06)).min(0.985));
+        Self::at_levels(periods, asked)
+    }
+
+    /// With the levels at which `asked` of the given forecasts are covered.
+    fn at_levels(periods: &[Vec<Past>], asked: [f32; 2]) -> Self {
+        let mut spread = Self { bins: bins(periods.iter().flatten()), shop: asked, categories: BTreeMap::new() };
+        // Of each category, how many forecasts each level covers.
+        let mut covered: BTreeMap<CategoryId, (u32, [u32; LEVELS])> = BTreeMap::new();
+        let tried: [f32; LEVELS] = std::array::from_fn(|step| (0.5 + 0.02 * step as f32).min(0.995));
+        for (step, level) in tried.into_iter().enumerate() {
+            let ends: Vec<(f32, f32)> = spread.bins.iter().map(|bin| ends(bin, level)).collect();
+            for past in periods.iter().flatten().filter(|_| !ends.is_empty()) {
+                let (low, high) = ends[spread.found(past.units)];
+                let (low, high) = (low.min(1.0) * past.expected, high.max(1.0) * past.expected);
+                let count = covered.entry(past.category).or_insert((0, [0; LEVELS]));
+                count.0 += u32::from(step == 0);
+                count.1[step] += u32::from(low - 0.005 <= past.actual && past.actual <= high + 0.005);
             }
-            // Half what fits all periods, half what the latest ones asked for.
-            spread.levels[level] = f32::midpoint(f32::midpoint(low, high), levels[level]);
         }
+        let mut all = (0, [0; LEVELS]);
+        for (count, levels) in covered.values() {
+            all.0 += count;
+            all.1.iter_mut().zip(levels).for_each(|(sum, one)| *sum += one);
+        }
+        spread.shop = asked.map(|asked| level_for(&tried, all, asked));
+        let shop = spread.shop;
+        let own = |counts: (u32, [u32; LEVELS])| {
+            let trust = counts.0 as f32 / (counts.0 as f32 + PRIOR);
+            [0, 1].map(|level| trust * level_for(&tried, counts, asked[level]) + (1.0 - trust) * shop[level])
+        };
+        spread.categories = covered.into_iter().map(|(category, counts)| (category, own(counts))).collect();
         spread
     }
 
     /// Share of `past` inside its intervals of a level.
     fn coverage(&self, past: &[Past], level: usize) -> f32 {
         let inside = past.iter().filter(|past| {
-            let (low, high) = self.interval(past.units, past.expected, past.expected, level, 1.0);
+            let of = Of { category: past.category, units: past.units, expected: past.expected };
+            let (low, high) = self.interval(of, past.expected, level, 1.0);
             low - 0.005 <= past.actual && past.actual <= high + 0.005
         });
         inside.count() as f32 / past.len().max(1) as f32
@@ -89,21 +120,10 @@ impl Spread {
 
     /// The shortest interval of a level (0: 80 %, 1: 95 %), widened by `factor` around `amount`, which it always holds. Without
     /// anything learnt, from nothing to three times the expected amount.
-    pub(crate) fn interval(&self, units: f32, expected: f32, amount: f32, level: usize, factor: f32) -> (f32, f32) {
-        let (low, high) = match self.bin(units) {
-            None => (0.0, 3.0 * expected),
-            Some(bin) => {
-                let inside = self.levels[level].clamp(0.0, 0.995);
-                let ends = (0..=4_u8).map(|tail| {
-                    let below = (1.0 - inside) * f32::from(tail) / 8.0;
-                    let low = if tail == 0 { 0.0 } else { at(&bin.multiples, below) };
-                    (low, at(&bin.multiples, below + inside))
-                });
-                let shortest = ends.min_by(|a, b| (a.1 - a.0).total_cmp(&(b.1 - b.0))).unwrap_or((0.0, 3.0));
-                (shortest.0 * expected, shortest.1 * expected)
-            }
-        };
-        let (low, high) = (low.min(amount), high.max(amount));
+    pub(crate) fn interval(&self, of: Of, amount: f32, level: usize, factor: f32) -> (f32, f32) {
+        let inside = self.categories.get(&of.category).unwrap_or(&self.shop)[level];
+        let (low, high) = self.bin(of.units).map_or((0.0, 3.0), |bin| ends(bin, inside));
+        let (low, high) = ((low * of.expected).min(amount), (high * of.expected).max(amount));
         ((amount - (amount - low) * factor).max(0.0), amount + (high - amount) * factor)
     }
 
@@ -112,9 +132,47 @@ impl Spread {
         self.bins.is_empty()
     }
 
+    fn found(&self, units: f32) -> usize {
+        self.bins.partition_point(|bin| bin.upper < units).min(self.bins.len().saturating_sub(1))
+    }
+
     fn bin(&self, units: f32) -> Option<&Bin> {
-        let found = self.bins.partition_point(|bin| bin.upper < units);
-        self.bins.get(found.min(self.bins.len().saturating_sub(1)))
+        self.bins.get(self.found(units))
+    }
+}
+
+/// What an interval is about.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Of {
+    pub(crate) category: CategoryId,
+    /// Expected units.
+    pub(crate) units: f32,
+    /// Expected amount.
+    pub(crate) expected: f32,
+}
+
+/// The shortest stretch of multiples that holds `level` of them, with at most half of the rest below.
+fn ends(bin: &Bin, level: f32) -> (f32, f32) {
+    let level = level.clamp(0.0, 0.995);
+    let stretch = |tail: u8| {
+        let below = (1.0 - level) * f32::from(tail) / 8.0;
+        let low = if tail == 0 { 0.0 } else { at(&bin.multiples, below) };
+        (low, at(&bin.multiples, below + level))
+    };
+    let shortest = (0..=4_u8).map(stretch).min_by(|a, b| (a.1 - a.0).total_cmp(&(b.1 - b.0)));
+    shortest.unwrap_or((0.0, 3.0))
+}
+
+/// The level that covers `asked`, between the tried ones.
+fn level_for(tried: &[f32; LEVELS], (count, covered): (u32, [u32; LEVELS]), asked: f32) -> f32 {
+    let share = |step: usize| covered[step] as f32 / count.max(1) as f32;
+    match (0..LEVELS).find(|step| share(*step) >= asked) {
+        None => tried[LEVELS - 1],
+        Some(0) => tried[0],
+        Some(step) => {
+            let (before, after) = (share(step - 1), share(step));
+            tried[step - 1] + (tried[step] - tried[step - 1]) * (asked - before) / (after - before).max(1e-6)
+        }
     }
 }
 
@@ -154,11 +212,12 @@ mod tests {
     fn period(seed: u64) -> Vec<Past> {
         (0..2_000_u64)
             .map(|i| {
+                let category = CategoryId::from(1);
                 let draw = lot(seed * 10_000 + i);
                 if i % 2 == 0 {
-                    Past { units: 0.5, expected: 2.0, actual: if draw < 0.5 { 0.0 } else { 8.0 * (draw - 0.5) + 2.0 } }
+                    Past { category, units: 0.5, expected: 2.0, actual: if draw < 0.5 { 0.0 } else { 8.0 * (draw - 0.5) + 2.0 } }
                 } else {
-                    Past { units: 30.0, expected: 60.0, actual: 30.0 + 60.0 * draw }
+                    Past { category, units: 30.0, expected: 60.0, actual: 30.0 + 60.0 * draw }
                 }
             })
             .collect()
@@ -175,13 +234,15 @@ mod tests {
                 assert!((covered - promised).abs() < 0.05, "{covered} of {promised}, sporadic: {sporadic}");
             }
         }
-        let (low, high) = spread.interval(30.0, 60.0, 60.0, 0, 1.0);
+        let steady = Of { category: CategoryId::from(1), units: 30.0, expected: 60.0 };
+        let (low, high) = spread.interval(steady, 60.0, 0, 1.0);
         assert!(low > 30.0 && high < 95.0, "steady products get a narrow interval: {low} to {high}");
     }
 
     #[test]
     fn nothing_learnt_says_so_by_a_wide_interval_that_holds_the_forecast() {
-        let (low, high) = Spread::default().interval(1.0, 10.0, 12.0, 0, 2.0);
+        let of = Of { category: CategoryId::from(1), units: 1.0, expected: 10.0 };
+        let (low, high) = Spread::default().interval(of, 12.0, 0, 2.0);
         assert!(low <= 0.0 && high >= 30.0);
     }
 }
