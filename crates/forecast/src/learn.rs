@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::calibration::{AmountIntervals, ConfidenceModel, Past, RankIntervals, Spread, Totals, mix};
 use crate::candidates::Candidates;
 use crate::combined::{CategorySums, Combined, candidate_sums};
+use crate::guard::limited;
 use crate::hedge::Hedge;
 use crate::ledger::ForecastPeriod;
 use crate::metrics::{Said, Scored, Tally};
@@ -189,6 +190,7 @@ impl Learned {
             let sharp = said.sharp(&self.spread, &rows.categories, &candidates.quantity);
             said = said.sharpened(&sharp, self.sharpness, &rows.categories);
         }
+        let said = limited(said, rows);
         // Units follow the amounts at the product's price.
         let plain = self.hedge.combine(&candidates.amounts, &rows.categories);
         let quantity =

@@ -203,6 +203,7 @@ impl Shop {
             } else {
                 Vec::new()
             },
+            guard: None,
         }
     }
 
@@ -350,6 +351,7 @@ impl Shop {
             forecast_amount: money(91_300.0 * frame.typical_days() as f64 / 7.0),
             actual_amount: money(91_300.0 * frame.typical_days() as f64 / 7.0 * noise),
             categories: (0..10).map(scored).collect(),
+            first: None,
         }
     }
 

@@ -84,6 +84,17 @@ impl TinyShop {
             .with_context(|| format!("cannot open `{}`", self.file.display()))
     }
 
+    /// Runs statements on the shop's database: for a test that needs another history.
+    ///
+    /// # Errors
+    /// When the file is gone or a statement fails.
+    pub async fn change(&self, statements: &str) -> Result<()> {
+        let mut connection = self.connect().await?;
+        sqlx::raw_sql(statements).execute(&mut connection).await.context("cannot change the shop")?;
+        connection.close().await?;
+        Ok(())
+    }
+
     /// `sellcast.toml` for this shop.
     pub fn config(&self) -> String {
         format!(
