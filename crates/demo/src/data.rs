@@ -15,6 +15,9 @@ use futures::{Stream, StreamExt, TryStreamExt};
 /// The time zone that the shop's days are counted in.
 pub const SHOP_ZONE: Tz = chrono_tz::America::New_York;
 
+/// A display counts as a promotion of the shop when at least this many of the 112 reporting stores put it up: below
+/// that it is one store's own idea, which no plan announces. Mailers are printed for all, each is kept.
+const LEAST_DISPLAY_STORES: u8 = 5;
 /// Promotions begin on Mondays and are announced on the Wednesday before, at noon UTC (morning in New York). The source
 /// says nothing about it; mailers go to print about then.
 const ANNOUNCED_SECONDS_BEFORE: i64 = 5 * 86_400 - 43_200;
@@ -220,7 +223,7 @@ impl DemoData {
             "select * from (
                select cast(row_number() over (order by week_start, product_id, kind) as bigint) as promotion_id, cast(product_id as bigint) as product_id,
                       cast(cast(week_start as integer) as bigint) as starts_on, kind, cast(stores as bigint) as stores
-               from (select week_start, product_id, 1 as kind, display_stores as stores from promotions where display_stores > 0
+               from (select week_start, product_id, 1 as kind, display_stores as stores from promotions where display_stores >= {LEAST_DISPLAY_STORES}
                      union all select week_start, product_id, 2, mailer_stores from promotions where mailer_stores > 0))
              where promotion_id > {after_id} and starts_on * 86400 - {ANNOUNCED_SECONDS_BEFORE} < {until} order by promotion_id"
         );

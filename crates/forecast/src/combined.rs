@@ -3,9 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use sellcast_domain::CategoryId;
+use sellcast_domain::{CategoryId, ProductId};
 
-use crate::calibration::{ListItems, Spread, Sums, Totals, common_quantile, mix, sums};
+use crate::calibration::{Field, ListItems, Simulated, Spread, Sums, Totals, common_quantile, mix, simulate, sums};
 use crate::candidates::disagreement;
 use crate::hedge::Hedge;
 use crate::ledger::ForecastPeriod;
@@ -19,6 +19,8 @@ pub(crate) struct Combined {
     pub(crate) amount: Vec<f32>,
     pub(crate) rank: Vec<u32>,
     pub(crate) disagreement: Vec<f32>,
+    /// What draws of all amounts say of the ranks; empty until they were drawn.
+    pub(crate) simulated: Simulated,
 }
 
 impl Combined {
@@ -40,7 +42,7 @@ impl Combined {
         hedge: &Hedge,
     ) -> Self {
         let disagreement = disagreement(candidates, hedge.weights(), &amount);
-        Self { rank: ranks(categories, &amount), disagreement, expected, amount }
+        Self { rank: ranks(categories, &amount), disagreement, expected, amount, simulated: Simulated::default() }
     }
 
     /// The amounts at each category's common quantile.
@@ -55,6 +57,12 @@ impl Combined {
         self
     }
 
+    /// Draws the ranks.
+    pub(crate) fn simulate(&mut self, spread: &Spread, products: &[ProductId], categories: &[CategoryId], units: &[f32]) {
+        let field = Field { products, categories, expected: &self.expected, units, ranks: &self.rank };
+        self.simulated = simulate(spread, field);
+    }
+
     pub(crate) fn items<'a>(&'a self, forecast: &'a ForecastPeriod) -> ListItems<'a, CategoryId> {
         ListItems {
             lists: &forecast.categories,
@@ -62,6 +70,7 @@ impl Combined {
             ranks: &self.rank,
             activity: &forecast.activity,
             membership: &forecast.membership,
+            simulated: &self.simulated.log_odds,
             disagreement: &self.disagreement,
         }
     }
@@ -109,6 +118,7 @@ impl CategorySums {
             ranks: &self.ranks,
             activity: &self.activity,
             membership: &self.unknown,
+            simulated: &self.unknown,
             disagreement: &self.unknown,
         }
     }

@@ -263,7 +263,7 @@ impl Page<'_> {
                 ensemble_agreement: round(1.0 / (1.0 + f64::from(disagreement))),
             };
             let top_products = rows.iter().filter(|row| forecast.rank[**row] <= FIRST).map(|&row| {
-                let (best, worst) = self.frame.learned.rank_interval(forecast.rank[row], size, self.frame.factor);
+                let (best, worst) = self.rank_interval(row, size);
                 let product = self.catalogue.products.get(&forecast.products[row]);
                 let known_days = (f64::from(since[row]) / 91.0).clamp(0.1, 1.0);
                 let previous = previous_ranks.get(&forecast.products[row]);
@@ -301,14 +301,15 @@ impl Page<'_> {
                 rows.iter().map(|row| disagreement[*row] * forecast.amount[*row]).sum::<f32>() / category.amount.max(0.01)
             };
             let previous = previous_categories.get(&category.category);
+            // Summed in cents, as its readers will.
+            let amount = rows.iter().map(|row| money(f64::from(forecast.amount[*row]))).sum();
             categories.push(CategoryPrediction {
                 category_id: category.category,
                 category_name: name,
                 path,
-                // Summed in cents, as its readers will.
-                predicted_sales_amount: rows.iter().map(|row| money(f64::from(forecast.amount[*row]))).sum(),
+                predicted_sales_amount: amount,
                 predicted_quantity: round(rows.iter().map(|row| f64::from(forecast.quantity[*row])).sum()),
-                interval: Interval { low: money(f64::from(category.low)), high: money(f64::from(category.high)) },
+                interval: around(amount, category.low, category.high),
                 confidence_score: round(f64::from(category.confidence)),
                 top_k: TopK::holding(category.rank),
                 factors: factors(mean_disagreement, 1.0),
@@ -326,9 +327,20 @@ impl Page<'_> {
         (self.head(categories, version, id), continuations)
     }
 
+    /// Interval of a product's rank, wider for a frame that was not trained on itself.
+    fn rank_interval(&self, row: usize, size: u32) -> (u32, u32) {
+        let rank = self.frame.forecast.rank[row];
+        let (best, worst) = self.frame.forecast.rank_interval.get(row).copied().unwrap_or((1, size));
+        let factor = self.frame.factor;
+        let best = (rank as f32 - (rank - best.min(rank)) as f32 * factor).floor().max(1.0) as u32;
+        let worst = (rank as f32 + (worst.max(rank) - rank) as f32 * factor).ceil() as u32;
+        (best, worst.min(size.max(rank)))
+    }
+
     fn head(&self, categories: Vec<CategoryPrediction>, version: Option<String>, id: Uuid) -> PredictionDocument {
         let forecast = &self.frame.forecast;
         let total: f32 = forecast.amount.iter().sum();
+        let total_amount = categories.iter().map(|category| category.predicted_sales_amount).sum();
         let (low, high) = self.frame.learned.total_interval(total, self.frame.factor);
         let weights = self.frame.learned.hedge.weights();
         let mut models: Vec<_> = weights
@@ -350,8 +362,8 @@ impl Page<'_> {
             model_version: version.unwrap_or_else(|| format!("{}/baselines", self.frame.based_on)),
             models,
             fallback: self.frame.fallback.clone(),
-            total_amount: categories.iter().map(|category| category.predicted_sales_amount).sum(),
-            total_interval: Interval { low: money(f64::from(low)), high: money(f64::from(high)) },
+            total_amount,
+            total_interval: around(total_amount, low, high),
             previous_total: money(self.previous.rows.values().map(|row| row.amount).sum()),
             categories,
         }
@@ -419,6 +431,11 @@ fn previous_ranks(previous: &Target) -> HashMap<ProductId, (u32, f64)> {
 /// To the cent. Sums of finite amounts are finite; anything else would be a bug in a model and is shown as nothing.
 pub(crate) fn money(units: f64) -> Money {
     Money::try_from(units).unwrap_or(Money::ZERO)
+}
+
+/// An interval in cents that holds the amount though that was summed of rounded parts.
+fn around(amount: Money, low: f32, high: f32) -> Interval {
+    Interval { low: money(f64::from(low)).min(amount), high: money(f64::from(high)).max(amount) }
 }
 
 /// To three decimals, which is more than anyone reads.

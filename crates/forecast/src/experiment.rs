@@ -173,6 +173,7 @@ impl<'a> ArmLedger<'a> {
             membership: vec![],
             activity: vec![],
             units: vec![],
+            rank_interval: vec![],
             amount: vec![],
             quantity: vec![],
             low: vec![],

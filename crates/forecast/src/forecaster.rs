@@ -190,6 +190,7 @@ impl<'a> Forecaster<'a> {
             });
             frames.push(FrameForecast { forecast, learned, factor: 1.0, fallback, based_on: frame });
         }
+        tokio::task::block_in_place(|| crate::coherence::nest(&mut frames));
         Ok(frames)
     }
 

@@ -31,7 +31,6 @@ pub struct Learned {
     /// How far the amounts go from the expectation (0) to the category's common quantile (1).
     sharpness: f32,
     confidence: ConfidenceModel,
-    ranks: RankIntervals,
     category_confidence: ConfidenceModel,
     category_amounts: AmountIntervals,
     category_ranks: RankIntervals,
@@ -73,7 +72,6 @@ impl Learned {
             spread: Spread::default(),
             sharpness: 0.0,
             confidence: ConfidenceModel::default(),
-            ranks: RankIntervals::default(),
             category_confidence: ConfidenceModel::default(),
             category_amounts: AmountIntervals::default(),
             category_ranks: RankIntervals::default(),
@@ -88,14 +86,13 @@ impl Learned {
     fn calibrate(&mut self, scored: &[(ForecastPeriod, Target)], joined: &[Scored]) {
         let said = self.refine(scored, joined);
         let mut hits: Vec<Vec<bool>> = Vec::new();
-        let (mut rank_pairs, mut totals) = (Vec::new(), Vec::new());
+        let mut totals = Vec::new();
         // In order, because sums of doubles depend on it.
         let mut errors: BTreeMap<CategoryId, (f64, f64)> = BTreeMap::new();
         for (((forecast, _), said), joined) in scored.iter().zip(&said).zip(joined) {
             let mut came_true = vec![false; forecast.len()];
             let mut total = (0.0_f64, 0.0_f64);
             for (category, range) in &joined.lists {
-                let unsold = range.clone().filter(|at| joined.sold[*at]).count() as u32 + 1;
                 let error = errors.entry(*category).or_default();
                 for at in range.clone() {
                     let actual = joined.actual[at];
@@ -106,9 +103,6 @@ impl Learned {
                     let Some(row) = joined.rows[at] else { continue };
                     let rank = said.rank[row];
                     came_true[row] = joined.actual_rank[at] <= TopK::holding(rank).get();
-                    if rank <= 100 {
-                        rank_pairs.push((rank, joined.actual_rank[at].min(unsold)));
-                    }
                 }
             }
             totals.push((total.0 as f32, total.1 as f32));
@@ -117,7 +111,6 @@ impl Learned {
         let items: Vec<_> =
             scored.iter().zip(&said).zip(&hits).map(|(((forecast, _), said), hits)| (said.items(forecast), hits.as_slice())).collect();
         self.confidence = ConfidenceModel::fit(&items);
-        self.ranks = RankIntervals::fit(&rank_pairs);
         self.total_amounts = AmountIntervals::fit(totals);
         let (error, actual) = errors.values().fold((0.0, 0.0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
         let accuracy = |(error, actual): (f64, f64)| (1.0 - error / actual.max(1e-9)).clamp(0.0, 1.0);
@@ -156,7 +149,13 @@ impl Learned {
             scored.iter().zip(&said).map(|((forecast, _), said)| said.sharp(&self.spread, &forecast.categories, &forecast.units)).collect();
         self.sharpness = sharpness(&said, &sharp, joined);
         let sharpened = said.into_iter().zip(&sharp).zip(scored);
-        sharpened.map(|((said, sharp), (forecast, _))| said.sharpened(sharp, self.sharpness, &forecast.categories)).collect()
+        sharpened
+            .map(|((said, sharp), (forecast, _))| {
+                let mut said = said.sharpened(sharp, self.sharpness, &forecast.categories);
+                said.simulate(&self.spread, &forecast.products, &forecast.categories, &forecast.units);
+                said
+            })
+            .collect()
     }
 
     fn calibrate_categories(&mut self, scored: &[(ForecastPeriod, Target)], said: &[Combined]) {
@@ -190,7 +189,8 @@ impl Learned {
             let sharp = said.sharp(&self.spread, &rows.categories, &candidates.quantity);
             said = said.sharpened(&sharp, self.sharpness, &rows.categories);
         }
-        let said = limited(said, rows);
+        let mut said = limited(said, rows);
+        said.simulate(&self.spread, &rows.products, &rows.categories, &candidates.quantity);
         // Units follow the amounts at the product's price.
         let plain = self.hedge.combine(&candidates.amounts, &rows.categories);
         let quantity =
@@ -202,6 +202,7 @@ impl Learned {
             products: rows.products.clone(),
             categories: rows.categories.clone(),
             rank: said.rank.clone(),
+            rank_interval: said.simulated.intervals.clone(),
             low: Vec::new(),
             high: Vec::new(),
             confidence: Vec::new(),
@@ -220,7 +221,9 @@ impl Learned {
     /// Fills in confidence and intervals of amounts that were not made here, widened by `factor`.
     pub(crate) fn complete(&self, forecast: &mut ForecastPeriod, factor: f32) {
         let amount = forecast.amount.clone();
-        let said = Combined::published(amount.clone(), amount, &forecast.categories, &forecast.candidates, &self.hedge);
+        let mut said = Combined::published(amount.clone(), amount, &forecast.categories, &forecast.candidates, &self.hedge);
+        said.simulate(&self.spread, &forecast.products, &forecast.categories, &forecast.units);
+        forecast.rank_interval.clone_from(&said.simulated.intervals);
         self.finish(forecast, &said, factor);
     }
 
@@ -231,16 +234,22 @@ impl Learned {
         forecast.category_confidence = self.category_confidences(forecast);
     }
 
+    /// Ranks, and how sure they are, after amounts were moved.
+    pub(crate) fn rank_again(&self, forecast: &mut ForecastPeriod) {
+        let amount = forecast.amount.clone();
+        let mut said = Combined::published(amount.clone(), amount, &forecast.categories, &forecast.candidates, &self.hedge);
+        said.simulate(&self.spread, &forecast.products, &forecast.categories, &forecast.units);
+        forecast.rank.clone_from(&said.rank);
+        forecast.rank_interval.clone_from(&said.simulated.intervals);
+        forecast.confidence = self.confidence.apply(said.items(forecast));
+        forecast.category_confidence = self.category_confidences(forecast);
+    }
+
     /// The confidence of each row's category.
     pub(crate) fn category_confidences(&self, forecast: &ForecastPeriod) -> Vec<f32> {
         let by_category: HashMap<CategoryId, f32> =
             self.categories(forecast, 1.0).into_iter().map(|c| (c.category, c.confidence)).collect();
         forecast.categories.iter().map(|category| by_category.get(category).copied().unwrap_or(0.0)).collect()
-    }
-
-    /// 80 % interval of a product's rank.
-    pub(crate) fn rank_interval(&self, rank: u32, size: u32, factor: f32) -> (u32, u32) {
-        self.ranks.around(rank, size, factor)
     }
 
     /// Interval of the whole shop's amount.

@@ -49,6 +49,8 @@ pub struct ForecastPeriod {
     pub confidence: Vec<f32>,
     /// Rank in its category, from 1.
     pub rank: Vec<u32>,
+    /// Best and worst rank in eight of ten cases; not kept in the table.
+    pub rank_interval: Vec<(u32, u32)>,
     /// Probability that the row's category is in its list of categories; the same for all its products.
     pub category_confidence: Vec<f32>,
 }
@@ -227,6 +229,7 @@ fn from_batch(batch: &RecordBatch, period: Period) -> Result<ForecastPeriod, For
         low: floats("low")?,
         high: floats("high")?,
         confidence: floats("confidence")?,
+        rank_interval: Vec::new(),
         rank: ranks.as_primitive::<UInt32Type>().values().to_vec(),
         category_confidence: floats("category_confidence")?,
     })

@@ -7,6 +7,7 @@ mod bandit;
 mod calibration;
 mod candidates;
 mod catalogue;
+mod coherence;
 mod combined;
 mod documents;
 mod drift;

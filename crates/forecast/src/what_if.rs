@@ -18,6 +18,8 @@ pub struct WhatIfBasis {
     calendar: Calendar,
     set: FeatureSet,
     first_day: ShopDay,
+    /// What a unit of a display and of a mailer is worth in this shop, as the features say.
+    lifts: [f64; 2],
 }
 
 /// How a change moves a product's forecast.
@@ -43,7 +45,7 @@ impl WhatIfBasis {
         // The longest-selling product's age stands for the history's; both count up to a year.
         let ages = set.column("days_since_first_sale").unwrap_or_default();
         let oldest = ages.into_iter().filter(|age| age.is_finite()).fold(1.0_f32, f32::max);
-        Ok(Some(Self { definitions, calendar, first_day: as_of - oldest as i64, set }))
+        Ok(Some(Self { definitions, calendar, first_day: as_of - oldest as i64, lifts: lifts(&set), set }))
     }
 
     /// The response to a change, each candidate weighing as published (`weights`: model and weight). `models` must read no
@@ -69,7 +71,7 @@ impl WhatIfBasis {
             values,
         };
         let mut changed = self.set.row(row).to_vec();
-        change(&self.set.names, &mut changed, question, self.set.as_of);
+        change(&self.set.names, &mut changed, question, self.set.as_of, self.lifts);
         let rows = |values: Vec<f32>| Rows::new(&set(values), question.time_frame, &self.calendar, self.first_day);
         let (as_it_is, changed) = (rows(self.set.row(row).to_vec()), rows(changed));
         let (before, after) = (Candidates::of(&as_it_is, Some(models), None)?, Candidates::of(&changed, Some(models), None)?);
@@ -101,7 +103,7 @@ impl WhatIfBasis {
 
 /// Changes one product's features. A promotion covers the whole period, in place of what is planned of its kind. The
 /// models know prices from sales: another price stands for one at which it has sold in the last four weeks.
-fn change(names: &[String], values: &mut [f32], question: &WhatIfQuestion, as_of: ShopDay) {
+fn change(names: &[String], values: &mut [f32], question: &WhatIfQuestion, as_of: ShopDay, lifts: [f64; 2]) {
     let at = |name: &str| names.iter().position(|known| known == name);
     if let Some(promotion) = question.promotion {
         let kind = promotion.kind.name();
@@ -113,6 +115,18 @@ fn change(names: &[String], values: &mut [f32], question: &WhatIfQuestion, as_of
             values[own] = mean;
             if let Some(all) = at(&format!("category_{kind}_next_{stretch}")) {
                 values[all] = (values[all] + difference).max(0.0);
+            }
+            let strength = |kind: &str| at(&format!("{kind}_next_{stretch}")).map_or(0.0, |at| f64::from(values[at]));
+            let lift = strength("display") * lifts[0] + strength("mailer") * lifts[1];
+            if let Some(planned) = at(&format!("planned_lift_{stretch}")) {
+                values[planned] = lift as f32;
+            }
+            if stretch == "week" {
+                for weeks in ["8w", "26w"] {
+                    if let (Some(planned), Some(plain)) = (at(&format!("planned_{weeks}")), at(&format!("plain_{weeks}"))) {
+                        values[planned] = (f64::from(values[plain]) * (1.0 + lift).max(0.2)) as f32;
+                    }
+                }
             }
         }
     }
@@ -126,10 +140,51 @@ fn change(names: &[String], values: &mut [f32], question: &WhatIfQuestion, as_of
         if let (Some(change), Some(usual)) = (at("price_change"), usual) {
             values[change] = price / usual;
         }
-        if let (Some(relative), Some(before)) = (at("price_in_category"), usual.or(recent)) {
-            values[relative] *= price / before;
+        for (relative, before) in
+            [("price_in_category", usual.or(recent)), ("price_against_usual", recent), ("last_price_against_usual", recent)]
+        {
+            if let (Some(relative), Some(before)) = (at(relative), before) {
+                values[relative] *= price / before;
+            }
         }
     }
+}
+
+/// The worth of a unit of each kind of promotion: the features tell it only as sums over both kinds (`planned_lift_week` =
+/// display x worth + mailer x worth), so it is solved for by least squares. Nothing where no product has a promotion.
+fn lifts(set: &FeatureSet) -> [f64; 2] {
+    let told = [
+        ("planned_lift_day", "next_day"),
+        ("planned_lift_week", "next_week"),
+        ("planned_lift_month", "next_month"),
+        ("lift_last_week", "last_week"),
+        ("lift_last_8w", "last_8w"),
+    ];
+    let (mut dd, mut dm, mut mm, mut dl, mut ml) = (0.0, 0.0, 0.0, 0.0, 0.0);
+    for (lift, when) in told {
+        let column = |name: String| set.column(&name);
+        let (Some(lift), Some(display), Some(mailer)) =
+            (set.column(lift), column(format!("display_{when}")), column(format!("mailer_{when}")))
+        else {
+            continue;
+        };
+        for ((lift, display), mailer) in lift.into_iter().zip(display).zip(mailer) {
+            let (lift, display, mailer) = (f64::from(lift), f64::from(display), f64::from(mailer));
+            if lift.is_finite() && display.is_finite() && mailer.is_finite() {
+                dd += display * display;
+                dm += display * mailer;
+                mm += mailer * mailer;
+                dl += display * lift;
+                ml += mailer * lift;
+            }
+        }
+    }
+    let determinant = dd * mm - dm * dm;
+    if determinant > 1e-9 * dd * mm && determinant > 0.0 {
+        return [(dl * mm - ml * dm) / determinant, (ml * dd - dl * dm) / determinant];
+    }
+    // A single kind of promotion, or both always together: then neither can be told apart from the other.
+    [if dd > 0.0 { dl / dd } else { 0.0 }, if mm > 0.0 && dd == 0.0 { ml / mm } else { 0.0 }]
 }
 
 #[cfg(test)]
@@ -160,7 +215,42 @@ mod tests {
             price: Some(Money::from_cents(300)),
             promotion: Some(WhatIfPromotion { kind: PromotionKind::Mailer, strength: 60.0 }),
         };
-        change(&names, &mut values, &question, "2017-12-04".parse().expect("a day"));
+        change(&names, &mut values, &question, "2017-12-04".parse().expect("a day"), [0.0, 0.0]);
         assert_eq!(values, [60.0, 60.0, 14.0, 90.0, 3.0, 3.0, 4.0, 0.75, 1.125, 77.0]);
+    }
+
+    fn set(names: &[&str], rows: &[&[f32]]) -> FeatureSet {
+        FeatureSet {
+            as_of: "2017-12-04".parse().expect("a day"),
+            version: "test".to_owned(),
+            products: (1..).take(rows.len()).map(|id: i64| id.into()).collect(),
+            categories: vec![1.into(); rows.len()],
+            names: names.iter().map(|name| (*name).to_owned()).collect(),
+            values: rows.concat(),
+        }
+    }
+
+    #[test]
+    fn the_worth_of_each_kind_of_promotion_is_read_from_the_features() {
+        let names = ["display_next_week", "mailer_next_week", "planned_lift_week"];
+        let both = lifts(&set(&names, &[&[10.0, 0.0, 0.5], &[0.0, 20.0, 0.4], &[10.0, 20.0, 0.9], &[0.0, 0.0, 0.0]]));
+        assert!((both[0] - 0.05).abs() < 1e-6 && (both[1] - 0.02).abs() < 1e-6, "{both:?}");
+        let mailers = lifts(&set(&names, &[&[0.0, 20.0, 0.4], &[0.0, 0.0, 0.0]]));
+        assert!(mailers[0] == 0.0 && (mailers[1] - 0.02).abs() < 1e-6, "{mailers:?}");
+        assert_eq!(lifts(&set(&names, &[&[0.0, 0.0, 0.0]])), [0.0, 0.0]);
+    }
+
+    #[test]
+    fn a_planned_promotion_moves_what_is_expected_of_it() {
+        let names = ["display_next_week", "mailer_next_week", "planned_lift_week", "plain_8w", "planned_8w"].map(str::to_owned);
+        let mut values = vec![10.0, 0.0, 0.5, 100.0, 150.0];
+        let question = WhatIfQuestion {
+            product_id: 1.into(),
+            time_frame: TimeFrame::Week,
+            price: None,
+            promotion: Some(WhatIfPromotion { kind: PromotionKind::Display, strength: 40.0 }),
+        };
+        change(&names, &mut values, &question, "2017-12-04".parse().expect("a day"), [0.05, 0.02]);
+        assert_eq!(values, [40.0, 0.0, 2.0, 100.0, 300.0]);
     }
 }

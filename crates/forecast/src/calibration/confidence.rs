@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::models::logistic::Logistic;
 
 /// Number of inputs per item.
-const WIDTH: usize = 6;
+const WIDTH: usize = 7;
 
 /// Items of many lists, as far as confidence depends on them. Slices run in parallel.
 #[derive(Clone, Copy)]
@@ -22,6 +22,8 @@ pub(crate) struct ListItems<'a, L> {
     pub(crate) activity: &'a [f32],
     /// Log-odds of the membership model, or NaN.
     pub(crate) membership: &'a [f32],
+    /// Log-odds of the list by simulation, or NaN.
+    pub(crate) simulated: &'a [f32],
     /// How far the candidates disagree: their mean absolute deviation from the combination, relative to it.
     pub(crate) disagreement: &'a [f32],
 }
@@ -59,6 +61,7 @@ impl<L: std::hash::Hash + Eq + Copy> ListItems<'_, L> {
                 (size / f64::from(k.get())).ln().max(0.0),
                 membership,
                 f64::from(self.disagreement[at]).min(3.0),
+                f64::from(self.simulated[at]),
             ]);
         }
         inputs

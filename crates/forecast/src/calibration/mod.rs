@@ -4,9 +4,11 @@
 mod confidence;
 mod intervals;
 mod point;
+mod simulate;
 mod spread;
 
 pub(crate) use confidence::{ConfidenceModel, ListItems};
 pub(crate) use intervals::{AmountIntervals, RankIntervals};
 pub(crate) use point::{Sums, Totals, common_quantile, mix, sums};
+pub(crate) use simulate::{Field, Simulated, simulate};
 pub(crate) use spread::{Past, Spread};

@@ -10,6 +10,9 @@ use hessboost::prelude::{
 use crate::error::ForecastError;
 use crate::rows::{Rows, TrainingRows};
 
+/// Variance power of the Tweedie loss, between counts (1) and sizes (2).
+pub(crate) const POWER: f64 = 1.2;
+
 /// Fitting settings. The tree settings below are usual values for sparse sales, not tuned on any data.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct BoostSettings {
@@ -93,8 +96,8 @@ impl Boosted {
         let margins: Vec<f32> = starts.iter().map(|start| start.max(1e-3).ln()).collect();
         let names = &matrix.names;
         let matrix = matrix.matrix.clone().with_labels(labels).and_then(|matrix| matrix.with_base_margin(&margins)).map_err(failed)?;
-        let tweedie = hessboost::objective::Tweedie::new(1.2).map_err(failed)?;
-        let params = TrainingParams::builder()
+        let tweedie = hessboost::objective::Tweedie::new(POWER).map_err(failed)?;
+        let mut params = TrainingParams::builder()
             .objective(Objective::Tweedie(tweedie))
             .tree_method(TreeMethod::Hist)
             .grow_policy(GrowPolicy::LossGuide)
@@ -106,9 +109,12 @@ impl Boosted {
             .lambda(5.0)
             .subsample(0.8)
             .colsample_bytree(0.6)
-            .seed(settings.seed)
-            .build()
-            .map_err(failed)?;
+            .seed(settings.seed);
+        if labels.iter().all(|label| *label <= 0.0) {
+            // The logarithm of their mean is no number. The margins stand in its place anyway.
+            params = params.base_score(1.0);
+        }
+        let params = params.build().map_err(failed)?;
         let model = train(&params, &matrix, settings.rounds).map_err(failed)?;
         Ok(Self { name: name.to_owned(), names: names.clone(), model })
     }

@@ -1,12 +1,12 @@
 //! Boosted models of single categories, for those with the highest sales: each is used only if, trained on the older
-//! origins, it was nearer to the truth of the newest ones than the model pooled over all products was.
+//! origins, it had a lower loss on the newest ones than the model pooled over all products.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use sellcast_domain::{CategoryId, ShopDay};
 
 use crate::error::ForecastError;
-use crate::models::boosted::{BoostSettings, Boosted, Table, TrainingMatrix};
+use crate::models::boosted::{BoostSettings, Boosted, POWER, Table, TrainingMatrix};
 use crate::models::file::{Reader, Writer};
 use crate::rows::{Rows, TrainingRows};
 
@@ -106,16 +106,16 @@ fn fit(name: &str, rows: &TrainingRows, settings: BoostSettings) -> Result<Boost
     Boosted::fit(name, &TrainingMatrix::of(rows)?, &rows.amounts, &rows.starts, settings.of_part())
 }
 
-/// Weighted sum of absolute errors.
+/// Weighted Tweedie deviance, up to what the truth alone adds. The absolute error would prefer forecasts that are too low,
+/// because most rows sell less than their mean.
 fn error(model: &Boosted, rows: &TrainingRows) -> Result<f64, ForecastError> {
     let starts: Vec<f64> = rows.starts.iter().map(|start| f64::from(*start)).collect();
-    let said = model.predict(rows, &starts)?;
-    Ok(said
-        .iter()
-        .zip(&rows.amounts)
-        .zip(&rows.weights)
-        .map(|((said, truth), weight)| (said - f64::from(*truth)).abs() * f64::from(*weight))
-        .sum())
+    let deviance = |(mu, truth): (f64, f64)| {
+        let mu = mu.max(1e-6);
+        mu.powf(2.0 - POWER) / (2.0 - POWER) - truth * mu.powf(1.0 - POWER) / (1.0 - POWER)
+    };
+    let said = model.predict(rows, &starts)?.into_iter().zip(rows.amounts.iter().map(|truth| f64::from(*truth)));
+    Ok(said.map(deviance).zip(&rows.weights).map(|(deviance, weight)| deviance * f64::from(*weight)).sum())
 }
 
 /// The newest quarter of the origins is held out.

@@ -20,15 +20,16 @@ use optimizer::Random;
 /// Width of the embeddings: a product is known by some dozens of weeks, a category by thousands.
 const PRODUCT_WIDTH: usize = 6;
 const CATEGORY_WIDTH: usize = 8;
-/// Steps of descent at least, whatever the number of rows; and passes over the rows at least and at most.
-const STEPS: usize = 5_000;
-const PASSES: (usize, usize) = (4, 60);
+/// Steps of descent at least, whatever the number of rows; and passes over the rows at least and at most. More passes
+/// learn the products of the past by heart.
+const STEPS: usize = 1_000;
+const PASSES: (usize, usize) = (2, 60);
 /// Rows that are worked on at once when forecasting.
 const CHUNK: usize = 4_096;
 /// The forecast stays within this factor of the steady expectation (as a logarithm).
 const MOST_LOG_FACTOR: f32 = 4.0;
 /// Variance power of the Tweedie loss, as for the boosted trees.
-const POWER: f32 = 1.4;
+const POWER: f32 = super::boosted::POWER as f32;
 
 /// A fitted net.
 #[derive(Clone, Debug)]

@@ -1,0 +1,108 @@
+//! Ranks by simulation: many draws of every product's amount from its predictive distribution, ranked within the category.
+//! What moves a whole category alike does not move its ranks, so the draws of its products are independent given that.
+//! From the draws come the interval of a rank and the probability of being in the list.
+
+use sellcast_domain::{CategoryId, ProductId, TopK};
+
+use crate::calibration::point::rows_of;
+use crate::calibration::spread::Spread;
+
+/// Draws per product: the standard error of a probability is at most .07, and the confidence model smooths it further.
+const DRAWS: u64 = 48;
+/// Products per category that take part, by predicted rank: what is below has no place in the lists shown.
+const TAKE_PART: usize = 130;
+/// Share of draws below, and above, the interval.
+const TAIL: f64 = 0.1;
+
+/// What is simulated, rows in parallel.
+#[derive(Clone, Copy)]
+pub(crate) struct Field<'a> {
+    pub(crate) products: &'a [ProductId],
+    pub(crate) categories: &'a [CategoryId],
+    pub(crate) expected: &'a [f32],
+    pub(crate) units: &'a [f32],
+    pub(crate) ranks: &'a [u32],
+}
+
+/// What the draws say of each row.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Simulated {
+    /// Best and worst rank in eight of ten draws.
+    pub(crate) intervals: Vec<(u32, u32)>,
+    /// Log-odds of being in the shortest list that holds the predicted rank.
+    pub(crate) log_odds: Vec<f32>,
+}
+
+/// Draws; the same products, expectations and spread give the same draws.
+pub(crate) fn simulate(spread: &Spread, field: Field<'_>) -> Simulated {
+    let rows = field.products.len();
+    let mut simulated =
+        Simulated { intervals: field.ranks.iter().map(|rank| (*rank, *rank)).collect(), log_odds: vec![log_odds(0, DRAWS); rows] };
+    if spread.is_empty() {
+        simulated.log_odds.fill(f32::NAN);
+        return simulated;
+    }
+    for mut list in rows_of(field.categories).into_values() {
+        list.sort_by_key(|row| field.ranks[*row]);
+        list.truncate(TAKE_PART);
+        let mut drawn = vec![vec![0_u32; DRAWS as usize]; list.len()];
+        let mut order: Vec<(f32, usize)> = Vec::with_capacity(list.len());
+        for draw in 0..DRAWS {
+            order.clear();
+            order.extend(list.iter().enumerate().map(|(at, row)| {
+                let share = lot(field.products[*row], draw);
+                (spread.quantile(field.units[*row], field.expected[*row], share), at)
+            }));
+            // Of those that sold nothing, the one expected to sell more comes first.
+            order.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+            for (rank, (_, at)) in order.iter().enumerate() {
+                drawn[*at][draw as usize] = rank as u32 + 1;
+            }
+        }
+        for (row, ranks) in list.iter().zip(&mut drawn) {
+            ranks.sort_unstable();
+            let at = |share: f64| ranks[((DRAWS - 1) as f64 * share).round() as usize];
+            let rank = field.ranks[*row];
+            simulated.intervals[*row] = (at(TAIL).min(rank), at(1.0 - TAIL).max(rank));
+            let k = TopK::holding(rank).get();
+            simulated.log_odds[*row] = log_odds(ranks.iter().filter(|drawn| **drawn <= k).count() as u64, DRAWS);
+        }
+    }
+    simulated
+}
+
+fn log_odds(hits: u64, draws: u64) -> f32 {
+    let chance = (hits as f64 + 0.5) / (draws as f64 + 1.0);
+    (chance / (1.0 - chance)).ln() as f32
+}
+
+/// A number from 0 to 1 that depends on product and draw alone (the finaliser of SplitMix64; Steele et al., 2014).
+fn lot(product: ProductId, draw: u64) -> f32 {
+    let mut mixed = (product.get() as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(draw.wrapping_mul(0xD1B5_4A32_D192_ED03));
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    ((mixed ^ (mixed >> 31)) >> 40) as f32 / (1_u64 << 24) as f32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::calibration::spread::Past;
+
+    #[test]
+    fn a_steady_leader_has_a_narrow_interval_and_a_crowd_a_wide_one() {
+        let past: Vec<Past> =
+            (0..4_000).map(|i| Past { units: 20.0, expected: 40.0, actual: 40.0 * (0.7 + 0.6 * (i % 1_000) as f32 / 1_000.0) }).collect();
+        let spread = Spread::fit(&[past.clone(), past]);
+        let products: Vec<ProductId> = (1..=30).map(ProductId::from).collect();
+        let categories = vec![CategoryId::from(1); 30];
+        let expected: Vec<f32> = (0..30_u8).map(|i| if i == 0 { 200.0 } else { 40.0 - f32::from(i) / 10.0 }).collect();
+        let ranks: Vec<u32> = (1..=30).collect();
+        let field = Field { products: &products, categories: &categories, expected: &expected, units: &[20.0; 30], ranks: &ranks };
+        let simulated = simulate(&spread, field);
+        assert_eq!(simulated.intervals[0], (1, 1));
+        let (best, worst) = simulated.intervals[14];
+        assert!(best <= 8 && worst >= 22, "{best} to {worst}");
+        assert!(simulated.log_odds[0] > 4.0 && simulated.log_odds[4] < 0.0, "{:?}", &simulated.log_odds[..6]);
+    }
+}
