@@ -121,6 +121,9 @@ impl Boosted {
 
     /// Expected amount or quantity of each row.
     pub(crate) fn predict<'a>(&self, table: impl Into<Table<'a>>, starts: &[f64]) -> Result<Vec<f64>, ForecastError> {
+        if starts.is_empty() {
+            return Ok(Vec::new());
+        }
         let predictions =
             self.model.predict(&self.matrix(table.into(), starts)?, Iterations::Best).map_err(|source| self.failed(source))?;
         Ok(predictions.as_slice().iter().map(|value| f64::from(*value).max(0.0)).collect())
@@ -129,6 +132,9 @@ impl Boosted {
     /// Contribution of each feature to the logarithm of the forecast, for the chosen rows (TreeSHAP; Lundberg et al.,
     /// 2020). As many values per row as features, and one more for the bias.
     pub(crate) fn contributions(&self, rows: &Rows, chosen: &[usize]) -> Result<Vec<Vec<f32>>, ForecastError> {
+        if chosen.is_empty() {
+            return Ok(Vec::new());
+        }
         let mut values = Vec::with_capacity(chosen.len() * self.names.len());
         chosen.iter().for_each(|row| values.extend_from_slice(rows.row(*row)));
         let matrix = DMatrix::from_dense(&values, chosen.len(), self.names.len())
