@@ -5,4 +5,5 @@ mod leaks;
 mod models;
 mod path;
 mod permutation;
+mod shapes;
 mod shop;
