@@ -30,5 +30,5 @@ pub use prediction::{
     PredictionDocument, ProductHistory, ProductPrediction, Provenance, RankInterval, Stage,
 };
 pub use problem::{FieldError, Problem, ProblemKind};
-pub use record::{FrameRecord, Metrics, Miss, Origin, PeriodScore, ReliabilityBin, ScoredCategory, TrackRecord};
+pub use record::{FirstScore, FrameRecord, Metrics, Miss, Origin, PeriodScore, ReliabilityBin, ScoredCategory, TrackRecord};
 pub use what_if::{ChangedDriver, InvalidPromotionKind, PromotionKind, WhatIfAnswer, WhatIfOutcome, WhatIfPromotion, WhatIfQuestion};

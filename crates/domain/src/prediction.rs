@@ -221,6 +221,9 @@ pub struct ProductPrediction {
     pub days_on_sale: Option<u32>,
     /// Strongest reasons first; empty where the models give none.
     pub drivers: Vec<Driver>,
+    /// By what the amount was limited, when the models said more than the product's own history allows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guard: Option<String>,
 }
 
 /// The products of a category beyond the first 100, by rank.

@@ -92,6 +92,18 @@ pub struct PeriodScore {
     pub actual_amount: Money,
     /// Of each of the largest categories, what was said and what came.
     pub categories: Vec<ScoredCategory>,
+    /// The first score, when sales of the period that came in later have changed it since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first: Option<FirstScore>,
+}
+
+/// How a forecast came out by the sales known the first time it was scored.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FirstScore {
+    /// The metrics of what was shown.
+    pub published: Metrics,
+    /// What had come by then.
+    pub actual_amount: Money,
 }
 
 /// A category's forecast and what came.

@@ -11,6 +11,7 @@ use serde::Serialize;
 use crate::combined::CategorySums;
 use crate::error::ForecastError;
 use crate::forecaster::{Forecaster, memory};
+use crate::groups::{GroupTally, Groups};
 use crate::importance::{FeatureImportance, Importances};
 use crate::learn::Learned;
 use crate::ledger::ForecastPeriod;
@@ -41,6 +42,8 @@ pub struct BacktestReport {
     pub models: BTreeMap<String, Metrics>,
     /// The ranking of the categories themselves, by model.
     pub categories: BTreeMap<String, Metrics>,
+    /// The published forecast by age of the product, by category and by length of the list.
+    pub groups: Groups,
     /// Mean weight of each candidate in the combination.
     pub weights: BTreeMap<String, f64>,
     /// Importance of every feature in each trained model, and how steady it is over the trainings; strongest first.
@@ -91,7 +94,7 @@ impl Forecaster<'_> {
         let plan = self.plan(frame, first)?;
         progress("warming up: models for the origins that weights and calibration are learnt from");
         let mut earlier = self.calibration_forecasts(&plan, now).await?;
-        let mut made: Vec<ForecastPeriod> = Vec::new();
+        let mut made: Vec<(ForecastPeriod, Vec<f32>)> = Vec::new();
         let mut weights: BTreeMap<String, f64> = BTreeMap::new();
         let mut models: Option<FrameModels> = None;
         let mut importance = Importances::default();
@@ -114,13 +117,13 @@ impl Forecaster<'_> {
                 *weights.entry(model.clone()).or_default() += weight / backtest.origins.len() as f64;
             }
             earlier.push(forecast.clone());
-            made.push(forecast);
+            made.push((forecast, rows.column("days_since_first_sale")));
         }
         progress("scoring");
-        let (models, categories) = self.report(backtest, &made).await?;
+        let (models, categories, groups) = self.report(backtest, &made).await?;
         let seconds = started.elapsed().as_secs_f64();
         let importance = importance.stability();
-        Ok(BacktestReport { frame, origins: backtest.origins.clone(), models, categories, weights, importance, seconds })
+        Ok(BacktestReport { frame, origins: backtest.origins.clone(), models, categories, groups, weights, importance, seconds })
     }
 
     fn plan(&self, frame: TimeFrame, as_of: ShopDay) -> Result<FramePlan, ForecastError> {
@@ -143,11 +146,12 @@ impl Forecaster<'_> {
         self.with_truth(newest, origin).await
     }
 
+    /// Scores forecasts, each with the days since the first sale of its rows.
     async fn report(
         &self,
         backtest: &Backtest,
-        made: &[ForecastPeriod],
-    ) -> Result<(BTreeMap<String, Metrics>, BTreeMap<String, Metrics>), ForecastError> {
+        made: &[(ForecastPeriod, Vec<f32>)],
+    ) -> Result<(BTreeMap<String, Metrics>, BTreeMap<String, Metrics>, Groups), ForecastError> {
         let first = backtest.origins[0];
         let before = Period::starting(TimeFrame::Year, first - 365);
         let sales = Target::load(&self.panel, before, Some(first)).await?;
@@ -156,12 +160,14 @@ impl Forecaster<'_> {
             *by_category.entry(row.category).or_default() += row.amount;
         }
         let chosen = top_categories(&by_category, backtest.categories);
-        let names: BTreeSet<String> = made.iter().flat_map(|forecast| forecast.candidates.keys().cloned()).collect();
+        let names: BTreeSet<String> = made.iter().flat_map(|(forecast, _)| forecast.candidates.keys().cloned()).collect();
         let mut products: BTreeMap<String, Tally> = BTreeMap::new();
         let mut categories: BTreeMap<String, Tally> = BTreeMap::new();
-        for forecast in made {
+        let mut groups = GroupTally::default();
+        for (forecast, ages) in made {
             let target = Target::load(&self.panel, forecast.period, None).await?;
             let joined = Scored::products(forecast, &target, Some(&chosen));
+            groups.add(&joined, forecast, ages);
             let mut add = |name: &str, said: Said<'_>| products.entry(name.to_owned()).or_default().add(&joined, said);
             add("published", Said { amount: &forecast.amount, is_amount: true, published: Some(forecast) });
             add("logistic", Said { amount: &forecast.membership, is_amount: false, published: None });
@@ -182,6 +188,6 @@ impl Forecaster<'_> {
             }
         }
         let metrics = |tallies: BTreeMap<String, Tally>| tallies.into_iter().map(|(name, tally)| (name, tally.metrics())).collect();
-        Ok((metrics(products), metrics(categories)))
+        Ok((metrics(products), metrics(categories), groups.groups(&by_category)))
     }
 }

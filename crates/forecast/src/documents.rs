@@ -15,7 +15,9 @@ use crate::catalogue::Catalogue;
 use crate::error::ForecastError;
 use crate::experiment::{ArmForecast, ArmLedger, ArmPublication, PUBLISHED};
 use crate::explain::drivers;
+use crate::first_scores::FirstScores;
 use crate::forecaster::{Forecaster, FrameForecast};
+use crate::guard::reasons;
 use crate::ledger::{ForecastPeriod, Ledger};
 use crate::models::kind::ModelKind;
 use crate::record::record;
@@ -68,7 +70,7 @@ impl Forecaster<'_> {
         now: DateTime<Utc>,
         models: &BTreeMap<TimeFrame, FrameModels>,
     ) -> Result<Publication, ForecastError> {
-        let Made { mut publication, forecasts, arms } = self.make(shop, as_of, now, models).await?;
+        let Made { mut publication, forecasts, arms, first_scores } = self.make(shop, as_of, now, models).await?;
         // What was computed for this forecast is kept with it: rebuilding it reads the same features.
         let newest = self.warehouse.newest_versions().await?;
         for table in OfflineStore::TABLES {
@@ -78,6 +80,7 @@ impl Forecaster<'_> {
         }
         Ledger::new(self.warehouse).write(publication.generation.generation_id, &forecasts).await?;
         ArmLedger::new(self.warehouse).write(publication.generation.generation_id, &arms).await?;
+        first_scores.keep(self.warehouse, &publication.record, now).await?;
         Ok(publication)
     }
 
@@ -186,6 +189,8 @@ impl Forecaster<'_> {
         let forecasts: Vec<ForecastPeriod> = frames.iter().map(|frame| frame.forecast.clone()).collect();
         let histories = self.histories(as_of, &predictions).await?;
         let mut record = tokio::task::block_in_place(|| record(&ended, &frames, &catalogue_names(&catalogue)));
+        let first_scores = FirstScores::read(self.warehouse).await?;
+        first_scores.compare(&mut record, now);
         if let Some(experiment) = &generation.experiment {
             record.experiment = Some(self.experiment_record(experiment, as_of).await?);
         }
@@ -193,6 +198,7 @@ impl Forecaster<'_> {
             publication: Publication { generation, predictions, continuations, histories, record, arms: arm_documents },
             forecasts,
             arms,
+            first_scores,
         })
     }
 }
@@ -210,6 +216,7 @@ struct Made {
     /// For the ledger.
     forecasts: Vec<ForecastPeriod>,
     arms: Vec<ArmForecast>,
+    first_scores: FirstScores,
 }
 
 /// Everything that one frame's document is made from.
@@ -240,6 +247,7 @@ impl Page<'_> {
         let previous_ranks = previous_ranks(self.previous);
         let since = self.rows.column("days_since_first_sale");
         let disagreement = crate::candidates::disagreement(&forecast.candidates, self.frame.learned.hedge.weights(), &forecast.amount);
+        let guards = reasons(self.rows, &forecast.amount);
         let (mut categories, mut continuations) = (Vec::new(), Vec::new());
         let previous_categories = self.previous_categories();
         for category in self.frame.learned.categories(forecast, self.frame.factor) {
@@ -276,6 +284,7 @@ impl Page<'_> {
                     previous_amount: money(previous.map_or(0.0, |(_, amount)| *amount)),
                     days_on_sale: since[row].is_finite().then_some(since[row] as u32),
                     drivers: drivers.get(&row).cloned().unwrap_or_default(),
+                    guard: guards[row].clone(),
                 }
             });
             let top_products: Vec<_> = top_products.collect();
@@ -292,14 +301,15 @@ impl Page<'_> {
                 rows.iter().map(|row| disagreement[*row] * forecast.amount[*row]).sum::<f32>() / category.amount.max(0.01)
             };
             let previous = previous_categories.get(&category.category);
+            // Summed in cents, as its readers will.
+            let amount = rows.iter().map(|row| money(f64::from(forecast.amount[*row]))).sum();
             categories.push(CategoryPrediction {
                 category_id: category.category,
                 category_name: name,
                 path,
-                // Summed in cents, as its readers will.
-                predicted_sales_amount: rows.iter().map(|row| money(f64::from(forecast.amount[*row]))).sum(),
+                predicted_sales_amount: amount,
                 predicted_quantity: round(rows.iter().map(|row| f64::from(forecast.quantity[*row])).sum()),
-                interval: Interval { low: money(f64::from(category.low)), high: money(f64::from(category.high)) },
+                interval: around(amount, category.low, category.high),
                 confidence_score: round(f64::from(category.confidence)),
                 top_k: TopK::holding(category.rank),
                 factors: factors(mean_disagreement, 1.0),
@@ -330,6 +340,7 @@ impl Page<'_> {
     fn head(&self, categories: Vec<CategoryPrediction>, version: Option<String>, id: Uuid) -> PredictionDocument {
         let forecast = &self.frame.forecast;
         let total: f32 = forecast.amount.iter().sum();
+        let total_amount = categories.iter().map(|category| category.predicted_sales_amount).sum();
         let (low, high) = self.frame.learned.total_interval(total, self.frame.factor);
         let weights = self.frame.learned.hedge.weights();
         let mut models: Vec<_> = weights
@@ -351,8 +362,8 @@ impl Page<'_> {
             model_version: version.unwrap_or_else(|| format!("{}/baselines", self.frame.based_on)),
             models,
             fallback: self.frame.fallback.clone(),
-            total_amount: categories.iter().map(|category| category.predicted_sales_amount).sum(),
-            total_interval: Interval { low: money(f64::from(low)), high: money(f64::from(high)) },
+            total_amount,
+            total_interval: around(total_amount, low, high),
             previous_total: money(self.previous.rows.values().map(|row| row.amount).sum()),
             categories,
         }
@@ -420,6 +431,11 @@ fn previous_ranks(previous: &Target) -> HashMap<ProductId, (u32, f64)> {
 /// To the cent. Sums of finite amounts are finite; anything else would be a bug in a model and is shown as nothing.
 pub(crate) fn money(units: f64) -> Money {
     Money::try_from(units).unwrap_or(Money::ZERO)
+}
+
+/// An interval in cents that holds the amount though that was summed of rounded parts.
+fn around(amount: Money, low: f32, high: f32) -> Interval {
+    Interval { low: money(f64::from(low)).min(amount), high: money(f64::from(high)).max(amount) }
 }
 
 /// To three decimals, which is more than anyone reads.

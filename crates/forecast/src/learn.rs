@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::calibration::{AmountIntervals, ConfidenceModel, Of, Past, RankIntervals, Spread, Totals, mix};
 use crate::candidates::Candidates;
 use crate::combined::{CategorySums, Combined, candidate_sums};
+use crate::guard::limited;
 use crate::hedge::Hedge;
 use crate::ledger::ForecastPeriod;
 use crate::metrics::{Said, Scored, Tally};
@@ -195,6 +196,7 @@ impl Learned {
             let sharp = said.sharp(&self.spread, &rows.categories, &candidates.quantity);
             said = said.sharpened(&sharp, self.sharpness, &rows.categories);
         }
+        let mut said = limited(said, rows);
         said.simulate(&self.spread, &rows.products, &rows.categories, &candidates.quantity);
         // Units follow the amounts at the product's price.
         let plain = self.hedge.combine(&candidates.amounts, &rows.categories);

@@ -234,16 +234,22 @@ impl Tally {
             rmse: of_amount((self.squared / self.items.max(1) as f64).sqrt()),
             bias: of_amount((self.forecast - self.actual) / self.actual),
             coverage_80: (self.covered.1 > 0).then(|| self.covered.0 as f64 / self.covered.1 as f64),
-            ece: called.then(|| {
-                let bins = reliability(&self.calls, 15);
-                let total: u64 = bins.iter().map(|bin| bin.count).sum();
-                bins.iter().map(|bin| (bin.said - bin.came_true).abs() * bin.count as f64).sum::<f64>() / total as f64
-            }),
-            brier: called.then(|| {
-                self.calls.iter().map(|(p, hit)| (f64::from(*p) - f64::from(u8::from(*hit))).powi(2)).sum::<f64>() / self.calls.len() as f64
-            }),
+            ece: called.then(|| calibration_error(&self.calls)),
+            brier: called.then(|| brier(&self.calls)),
         }
     }
+}
+
+/// Expected calibration error over 15 equal-mass bins.
+pub(crate) fn calibration_error(calls: &[(f32, bool)]) -> f64 {
+    let bins = reliability(calls, 15);
+    let total: u64 = bins.iter().map(|bin| bin.count).sum();
+    bins.iter().map(|bin| (bin.said - bin.came_true).abs() * bin.count as f64).sum::<f64>() / total as f64
+}
+
+/// Mean squared difference of confidence and outcome (Brier, 1950).
+pub(crate) fn brier(calls: &[(f32, bool)]) -> f64 {
+    calls.iter().map(|(p, hit)| (f64::from(*p) - f64::from(u8::from(*hit))).powi(2)).sum::<f64>() / calls.len() as f64
 }
 
 /// Equal-mass bins of calls by confidence, lowest first.

@@ -69,6 +69,7 @@ fn frame_record(scored: &[ScoredPeriod], weights: BTreeMap<String, f64>, names: 
             forecast_amount: money(forecast.amount.iter().map(|amount| f64::from(*amount)).sum()),
             actual_amount: money(target.rows.values().map(|row| row.amount).sum()),
             categories: categories(forecast, target, names),
+            first: None,
         });
         worst_misses = misses(forecast, &joined, names);
     }

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
-use sellcast_domain::{Money, PredictionDocument, Stage, TimeFrame};
-use sellcast_forecast::{Backtest, Forecaster, FrameModels, Ledger};
+use sellcast_domain::{Metrics, Money, PredictionDocument, Stage, TimeFrame};
+use sellcast_forecast::{Backtest, Forecaster, FrameModels, Groups, Ledger};
 
 use crate::shop::{SETTINGS, heading, ready};
 
-fn holds(document: &PredictionDocument) {
+pub(crate) fn holds(document: &PredictionDocument) {
     let frame = document.time_frame;
     let mut ranks: Vec<u32> = document.categories.iter().map(|category| category.rank).collect();
     ranks.sort_unstable();
@@ -114,5 +114,26 @@ async fn a_back_test_holds_the_published_forecast_against_every_candidate() -> R
     assert!(published.ece.is_some() && published.coverage_80.is_some() && published.wape.is_some());
     assert!(published.wape < report.models["last_period"].wape, "the combination beats last week's list on steady sales");
     assert!(report.models["logistic"].wape.is_none(), "a model that only ranks has no error of amounts");
+    groups_add_up(&report.groups, published);
     Ok(())
+}
+
+/// The groups part the published forecast without rest.
+fn groups_add_up(groups: &Groups, published: &Metrics) {
+    let items = |sums: &mut dyn Iterator<Item = u64>| sums.sum::<u64>();
+    let calls = items(&mut groups.lists.iter().map(|list| list.calls));
+    assert!(calls > 0 && groups.lists.iter().map(|list| list.k).is_sorted());
+    let mean = groups.lists.iter().map(|list| list.brier * list.calls as f64).sum::<f64>() / calls as f64;
+    assert!((mean - published.brier.expect("it has confidences")).abs() < 1e-9, "{mean}: the Brier score parts by list");
+    for list in &groups.lists {
+        assert!((0.0..=1.0).contains(&list.base_rate) && (0.0..=1.0).contains(&list.ece), "{list:?}");
+        assert_eq!(list.skill.is_none(), list.brier_base == 0.0, "{list:?}");
+    }
+    let oldest = groups.ages.last().expect("products of long standing");
+    assert_eq!(oldest.days, "29+");
+    assert!(oldest.items > items(&mut groups.ages.iter().map(|age| age.items)) / 2);
+    let shares = oldest.coverage_80.into_iter().chain(groups.categories.iter().filter_map(|category| category.coverage_80));
+    assert!(shares.into_iter().all(|share| (0.0..=1.0).contains(&share)));
+    assert_eq!(groups.categories.len(), 10);
+    assert!(groups.categories.iter().all(|category| category.wape.is_some() && category.bias.is_some()));
 }

@@ -216,6 +216,8 @@ async fn a_product_shows_its_weeks_its_ranks_and_its_reasons() {
             "href=\"/categories/1?frame=week\"",
         ],
     );
+    assert!(!html.contains("The forecast is limited"));
+    assert_contains(&self::html(&app, "/products/1007").await, &["The forecast is limited to 4 times its best week of the last eight."]);
     let beyond = self::html(&app, "/products/1180").await;
     assert_contains(&beyond, &["rank 180 of 250 in Soft drinks", "only the forecast itself is kept", "No weekly sales are kept"]);
     let answer = app.page("/products/99").await;
@@ -237,6 +239,7 @@ async fn the_track_record_says_what_came() {
             "27\u{a0}Nov\u{a0}– 3\u{a0}Dec",
             "Largest misses",
             "said $412, came $198",
+            "first $90",
             "afterwards",
         ],
     );

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use sellcast_domain::{
-    CategoryHistory, CategoryId, CategoryPrediction, ConfidenceFactors, Continuation, ContinuedProduct, Currency, Driver, FrameRecord,
-    Generation, GenerationId, GroupWeights, Interval, Learning, LearningStep, Metrics, Miss, ModelEvent, ModelEventKind, ModelVersion,
-    ModelsRecord, Money, Origin, Period, PeriodScore, PredictionDocument, PredictionId, ProductHistory, ProductId, ProductPrediction,
-    RankInterval, ReliabilityBin, ScoredCategory, ShopDay, Stage, TimeFrame, TopK, TrackRecord, WeightChange,
+    CategoryHistory, CategoryId, CategoryPrediction, ConfidenceFactors, Continuation, ContinuedProduct, Currency, Driver, FirstScore,
+    FrameRecord, Generation, GenerationId, GroupWeights, Interval, Learning, LearningStep, Metrics, Miss, ModelEvent, ModelEventKind,
+    ModelVersion, ModelsRecord, Money, Origin, Period, PeriodScore, PredictionDocument, PredictionId, ProductHistory, ProductId,
+    ProductPrediction, RankInterval, ReliabilityBin, ScoredCategory, ShopDay, Stage, TimeFrame, TopK, TrackRecord, WeightChange,
 };
 use sellcast_store::GenerationDocuments;
 use uuid::Uuid;
@@ -203,6 +203,7 @@ impl Shop {
             } else {
                 Vec::new()
             },
+            guard: young.then(|| "limited to 4 times its best week of the last eight".to_owned()),
         }
     }
 
@@ -350,6 +351,7 @@ impl Shop {
             forecast_amount: money(91_300.0 * frame.typical_days() as f64 / 7.0),
             actual_amount: money(91_300.0 * frame.typical_days() as f64 / 7.0 * noise),
             categories: (0..10).map(scored).collect(),
+            first: (back == 1).then(|| FirstScore { published: metrics(0.5, 0.8), actual_amount: money(90_000.0) }),
         }
     }
 

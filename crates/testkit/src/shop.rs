@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use chrono_tz::Tz;
 use sellcast_domain::ShopDay;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteSynchronous};
-use sqlx::{ConnectOptions, Connection, SqliteConnection};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, SqliteConnection};
 
 const TABLES: &str = "
 create table categories (category_id integer primary key, name text not null, parent_category_id integer references categories (category_id));
@@ -82,6 +82,17 @@ impl TinyShop {
             .connect()
             .await
             .with_context(|| format!("cannot open `{}`", self.file.display()))
+    }
+
+    /// Runs statements on the shop's database: for a test that needs another history.
+    ///
+    /// # Errors
+    /// When the file is gone or a statement fails.
+    pub async fn change(&self, statements: &str) -> Result<()> {
+        let mut connection = self.connect().await?;
+        sqlx::raw_sql(AssertSqlSafe(statements.to_owned())).execute(&mut connection).await.context("cannot change the shop")?;
+        connection.close().await?;
+        Ok(())
     }
 
     /// `sellcast.toml` for this shop.

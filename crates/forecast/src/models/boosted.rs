@@ -97,7 +97,7 @@ impl Boosted {
         let names = &matrix.names;
         let matrix = matrix.matrix.clone().with_labels(labels).and_then(|matrix| matrix.with_base_margin(&margins)).map_err(failed)?;
         let tweedie = hessboost::objective::Tweedie::new(POWER).map_err(failed)?;
-        let params = TrainingParams::builder()
+        let mut params = TrainingParams::builder()
             .objective(Objective::Tweedie(tweedie))
             .tree_method(TreeMethod::Hist)
             .grow_policy(GrowPolicy::LossGuide)
@@ -109,15 +109,21 @@ impl Boosted {
             .lambda(5.0)
             .subsample(0.8)
             .colsample_bytree(0.6)
-            .seed(settings.seed)
-            .build()
-            .map_err(failed)?;
+            .seed(settings.seed);
+        if labels.iter().all(|label| *label <= 0.0) {
+            // The logarithm of their mean is no number. The margins stand in its place anyway.
+            params = params.base_score(1.0);
+        }
+        let params = params.build().map_err(failed)?;
         let model = train(&params, &matrix, settings.rounds).map_err(failed)?;
         Ok(Self { name: name.to_owned(), names: names.clone(), model })
     }
 
     /// Expected amount or quantity of each row.
     pub(crate) fn predict<'a>(&self, table: impl Into<Table<'a>>, starts: &[f64]) -> Result<Vec<f64>, ForecastError> {
+        if starts.is_empty() {
+            return Ok(Vec::new());
+        }
         let predictions =
             self.model.predict(&self.matrix(table.into(), starts)?, Iterations::Best).map_err(|source| self.failed(source))?;
         Ok(predictions.as_slice().iter().map(|value| f64::from(*value).max(0.0)).collect())
@@ -126,6 +132,9 @@ impl Boosted {
     /// Contribution of each feature to the logarithm of the forecast, for the chosen rows (TreeSHAP; Lundberg et al.,
     /// 2020). As many values per row as features, and one more for the bias.
     pub(crate) fn contributions(&self, rows: &Rows, chosen: &[usize]) -> Result<Vec<Vec<f32>>, ForecastError> {
+        if chosen.is_empty() {
+            return Ok(Vec::new());
+        }
         let mut values = Vec::with_capacity(chosen.len() * self.names.len());
         chosen.iter().for_each(|row| values.extend_from_slice(rows.row(*row)));
         let matrix = DMatrix::from_dense(&values, chosen.len(), self.names.len())

@@ -2,7 +2,7 @@
 
 use clap::Args;
 use sellcast_domain::{Metrics, ShopDay, TimeFrame};
-use sellcast_forecast::{Backtest as Plan, BacktestReport, ModelKind};
+use sellcast_forecast::{Backtest as Plan, BacktestReport, Groups, ModelKind};
 
 use super::{Failure, Place, now, print, print_json};
 use crate::progress::Reporter;
@@ -78,5 +78,32 @@ fn table(report: &BacktestReport) -> String {
     lines.extend(report.models.iter().map(|(name, metrics)| line(name, metrics)));
     lines.push("the categories themselves".into());
     lines.extend(report.categories.iter().map(|(name, metrics)| line(name, metrics)));
+    lines.extend(groups(&report.groups));
     lines.join("\n")
+}
+
+/// The published forecast by group.
+fn groups(groups: &Groups) -> Vec<String> {
+    let share = |value: Option<f64>| value.map_or("     -".to_owned(), |v| format!("{v:6.3}"));
+    let line = |name: String, items: u64, (wape, bias, cover): (Option<f64>, Option<f64>, Option<f64>)| {
+        format!("{name:<18} {items:>8} {} {:>7} {}", share(wape), bias.map_or("-".to_owned(), |b| format!("{b:+.3}")), share(cover))
+    };
+    let mut lines = vec![format!("{:<18}    items  WAPE    bias    cover", "days on sale")];
+    lines.extend(groups.ages.iter().map(|age| line(age.days.to_owned(), age.items, (age.wape, age.bias, age.coverage_80))));
+    lines.push("the largest categories".into());
+    lines.extend(groups.categories.iter().map(|c| line(c.category_id.to_string(), c.items, (c.wape, c.bias, c.coverage_80))));
+    lines.push(format!("{:<18}    calls  base   Brier  of base skill   ECE", "confidence"));
+    lines.extend(groups.lists.iter().map(|list| {
+        format!(
+            "top {:<14} {:>8} {:6.3} {:6.3} {:6.3} {} {:6.3}",
+            list.k,
+            list.calls,
+            list.base_rate,
+            list.brier,
+            list.brier_base,
+            list.skill.map_or("      -".to_owned(), |skill| format!("{skill:+7.3}")),
+            list.ece
+        )
+    }));
+    lines
 }

@@ -50,6 +50,7 @@ struct Details {
     drivers: Vec<DriverRow>,
     qualities: Vec<Quality>,
     weak: Option<String>,
+    guard: Option<String>,
 }
 
 struct DriverRow {
@@ -209,6 +210,7 @@ impl Base<'_> {
                 .collect(),
             qualities: qualities(product),
             weak: filters::is_new(product).then(|| "It is new: similar products stand in for its own history.".to_owned()),
+            guard: product.guard.as_ref().map(|guard| format!("The forecast is {guard}.")),
         }
     }
 }

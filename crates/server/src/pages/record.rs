@@ -50,6 +50,8 @@ struct PeriodRow {
     period: String,
     said: String,
     came: String,
+    /// What had come when it was first scored, if that was another amount.
+    first: Option<String>,
     off: String,
     found: String,
     yardstick: String,
@@ -175,6 +177,7 @@ fn period_row(view: &View, score: &PeriodScore) -> PeriodRow {
         },
         said: view.show(score.forecast_amount),
         came: view.show(score.actual_amount),
+        first: score.first.as_ref().map(|first| view.show(first.actual_amount)).filter(|first| *first != view.show(score.actual_amount)),
         off: off(score.forecast_amount, score.actual_amount),
         found: measured_percent(score.published.precision_at_10),
         yardstick: measured_percent(score.last_period.precision_at_10),
