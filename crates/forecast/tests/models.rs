@@ -8,6 +8,9 @@ use sellcast_forecast::{Backtest, Forecaster, FrameModels, Ledger, ModelKind, Mo
 
 use crate::shop::{SETTINGS, heading, ready};
 
+/// A model's files by name.
+type Files = BTreeMap<String, Vec<u8>>;
+
 fn all() -> Settings {
     Settings { models: ModelKind::all().collect(), ..SETTINGS }
 }
@@ -43,7 +46,7 @@ async fn a_damaged_a_missing_and_a_newer_file_are_refused_by_name() -> Result<()
     let forecaster = Forecaster::open(&shop.warehouse, SETTINGS).await?;
     let (models, _) = forecaster.train(TimeFrame::Week, shop.end, now).await?.context("it trains")?;
     let files = models.artifact()?.files;
-    let refused = |change: &dyn Fn(&mut BTreeMap<String, Vec<u8>>)| {
+    let refused = |change: &dyn Fn(&mut Files)| {
         let mut files = files.clone();
         change(&mut files);
         let error = FrameModels::from_files(&files, forecaster.definitions_version()).err();
