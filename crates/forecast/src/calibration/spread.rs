@@ -65,7 +65,10 @@ impl Spread {
         for at in periods.len() - walked..periods.len() {
             let earlier = Self::at_levels(&periods[..at], PROMISED);
             for (level, missed) in missed.iter_mut().enumerate() {
-                *missed += (PROMISED[level] - earlier.coverage(&periods[at], level)) / walked as f32;
+                // Against what they hold of the periods they were fitted to: where "nothing" alone covers more than
+                // promised, no level can help it.
+                let held: f32 = periods[..at].iter().map(|period| earlier.coverage(period, level)).sum::<f32>() / at as f32;
+                *missed += (held - earlier.coverage(&periods[at], level)) / walked as f32;
             }
         }
         let asked = [0, 1].map(|level| (PROMISED[level] + missed[level].clamp(-0.06, 0.06)).min(0.985));
