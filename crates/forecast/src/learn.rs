@@ -19,6 +19,9 @@ use crate::rows::Rows;
 /// NDCG that a lower absolute error may cost: well below its standard error over a few hundred lists.
 const ORDER_SLACK: f64 = 0.002;
 
+/// Periods after which weights and sums are known well enough to judge the next one by them.
+const LEAST_WALKED: usize = 3;
+
 /// What past periods teach about a frame.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Learned {
@@ -58,9 +61,10 @@ impl Learned {
     /// Learns from forecasts in the order of their as_of, each with the truth of its period.
     pub fn from_scored(scored: &[(ForecastPeriod, Target)]) -> Self {
         let joined: Vec<Scored> = scored.iter().map(|(forecast, target)| Scored::products(forecast, target, None)).collect();
-        let hedge = Hedge::of_scored(scored, &joined);
+        let walked = Hedge::walk(scored, &joined);
+        let hedge = walked.last().cloned().unwrap_or_else(|| Hedge::even([]));
         let mut learned = Self { periods: scored.len(), ..Self::ignorant(hedge) };
-        learned.calibrate(scored, &joined);
+        learned.calibrate(scored, &joined, &walked);
         learned
     }
 
@@ -82,9 +86,9 @@ impl Learned {
         }
     }
 
-    /// Fits confidence and intervals to what the combination by today's weights would have said.
-    fn calibrate(&mut self, scored: &[(ForecastPeriod, Target)], joined: &[Scored]) {
-        let said = self.refine(scored, joined);
+    /// Fits confidence and intervals to what the combination would have said of each period by what it knew before it.
+    fn calibrate(&mut self, scored: &[(ForecastPeriod, Target)], joined: &[Scored], walked: &[Hedge]) {
+        let said = self.refine(scored, joined, walked);
         let mut hits: Vec<Vec<bool>> = Vec::new();
         let mut totals = Vec::new();
         // In order, because sums of doubles depend on it.
@@ -120,7 +124,7 @@ impl Learned {
     }
 
     /// Learns sums, spread and sharpness, and says what the combination would have said of the scored periods by them.
-    fn refine(&mut self, scored: &[(ForecastPeriod, Target)], joined: &[Scored]) -> Vec<Combined> {
+    fn refine(&mut self, scored: &[(ForecastPeriod, Target)], joined: &[Scored], walked: &[Hedge]) -> Vec<Combined> {
         let truth = |target: &Target| {
             let mut sums = BTreeMap::new();
             let ordered: BTreeMap<_, _> = target.rows.iter().collect();
@@ -132,7 +136,12 @@ impl Learned {
         self.totals = Totals::learn(&periods);
         let said: Vec<Combined> = scored
             .iter()
-            .map(|(forecast, _)| Combined::of(&forecast.candidates, &forecast.categories, &self.hedge, &self.totals))
+            .enumerate()
+            .map(|(at, (forecast, _))| {
+                let combine = |hedge: &Hedge, totals: &Totals| Combined::of(&forecast.candidates, &forecast.categories, hedge, totals);
+                // Weights that had seen a period would make its errors look smaller than those of the next one.
+                if at < LEAST_WALKED { combine(&self.hedge, &self.totals) } else { combine(&walked[at], &Totals::learn(&periods[..at])) }
+            })
             .collect();
         let past: Vec<Vec<Past>> = scored
             .iter()

@@ -13,6 +13,11 @@ use crate::metrics::{Said, Scored, Tally};
 impl Hedge {
     /// Weights learnt from forecasts in the order of their as_of, each with its truth; `joined` runs in parallel.
     pub(crate) fn of_scored(scored: &[(ForecastPeriod, Target)], joined: &[Scored]) -> Self {
+        Self::walk(scored, joined).pop().unwrap_or_else(|| Self::even([]))
+    }
+
+    /// The even weights before any of the scored periods, then those after each: the last ones have learnt from all.
+    pub(crate) fn walk(scored: &[(ForecastPeriod, Target)], joined: &[Scored]) -> Vec<Self> {
         let mut sales: BTreeMap<CategoryId, f64> = BTreeMap::new();
         for joined in joined {
             for (category, range) in &joined.lists {
@@ -21,11 +26,13 @@ impl Hedge {
         }
         let models = scored.last().map(|(forecast, _)| forecast.candidates.keys().cloned().collect::<Vec<_>>()).unwrap_or_default();
         let mut hedge = Self::grouped(models, &sales);
+        let mut walked = vec![hedge.clone()];
         for ((forecast, _), joined) in scored.iter().zip(joined) {
             let losses = hedge.losses(forecast, joined);
             hedge.learn(&losses);
+            walked.push(hedge.clone());
         }
-        hedge
+        walked
     }
 
     fn losses(&self, forecast: &ForecastPeriod, joined: &Scored) -> PeriodLosses {
