@@ -15,6 +15,7 @@ use crate::hedge::Hedge;
 use crate::learn::Learned;
 use crate::ledger::{ForecastPeriod, Ledger};
 use crate::models::kind::ModelSet;
+use crate::models::promotions::Planned;
 use crate::plan::FramePlan;
 use crate::rows::Rows;
 use crate::train::FrameModels;
@@ -44,6 +45,8 @@ pub struct Forecaster<'a> {
     pub(crate) calendar: Calendar,
     pub(crate) settings: Settings,
     pub(crate) trial: Option<Trial>,
+    /// Features that no model may see.
+    hidden: Option<Planned>,
 }
 
 /// One frame's forecast with everything that its document needs.
@@ -79,7 +82,7 @@ impl<'a> Forecaster<'a> {
     pub async fn open(warehouse: &'a Warehouse, settings: Settings) -> Result<Self, ForecastError> {
         let panel = Panel::load(warehouse).await?;
         let calendar = Calendar::load(warehouse).await?;
-        Ok(Self { warehouse, definitions: Definitions::current(), panel, calendar, settings, trial: None })
+        Ok(Self { warehouse, definitions: Definitions::current(), panel, calendar, settings, trial: None, hidden: None })
     }
 
     /// Runs an experiment beside each publication.
@@ -93,6 +96,14 @@ impl<'a> Forecaster<'a> {
     #[must_use]
     pub fn training(mut self, models: ModelSet) -> Self {
         self.settings.models = models;
+        self
+    }
+
+    /// As if no promotion were ever announced: what a shop without a plan of its promotions can expect.
+    #[must_use]
+    pub fn without_planned_promotions(mut self) -> Self {
+        // Every frame's features of planned promotions are the same.
+        self.hidden = Some(Planned::new(&self.definitions, TimeFrame::Week));
         self
     }
 
@@ -115,7 +126,11 @@ impl<'a> Forecaster<'a> {
     }
 
     pub(crate) async fn sets(&self, days: &[ShopDay], now: DateTime<Utc>) -> Result<Vec<FeatureSet>, ForecastError> {
-        Ok(OfflineStore::new(self.warehouse, &self.definitions).sets(&self.panel, days, now).await?)
+        let mut sets = OfflineStore::new(self.warehouse, &self.definitions).sets(&self.panel, days, now).await?;
+        if let Some(hidden) = &self.hidden {
+            sets.iter_mut().for_each(|set| hidden.hide(&set.names, &mut set.values));
+        }
+        Ok(sets)
     }
 
     /// What the ledger's ended forecasts teach about `frame`; from baselines at past origins if there are none yet.

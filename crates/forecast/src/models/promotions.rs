@@ -11,7 +11,7 @@ use crate::rows::TrainingRows;
 pub(crate) const LEAST_ROWS: usize = 500;
 
 /// Themes of features about promotions of the target period.
-const THEMES: [&str; 3] = ["on display", "in the mailer", "rivals' promotions"];
+const THEMES: [&str; 4] = ["on display", "in the mailer", "planned promotions", "rivals' promotions"];
 
 /// The features of planned promotions, by name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,11 +47,16 @@ impl Planned {
     /// The rows' values with every planned promotion hidden.
     pub(crate) fn hidden(&self, rows: &TrainingRows) -> Vec<f32> {
         let mut values = rows.values.clone();
-        let places = places(&rows.names, &self.features);
-        for row in values.chunks_exact_mut(rows.names.len().max(1)) {
+        self.hide(&rows.names, &mut values);
+        values
+    }
+
+    /// Hides every planned promotion from row-major `values`.
+    pub(crate) fn hide(&self, names: &[String], values: &mut [f32]) {
+        let places = places(names, &self.features);
+        for row in values.chunks_exact_mut(names.len().max(1)) {
             places.iter().for_each(|at| row[*at] = f32::NAN);
         }
-        values
     }
 }
 
@@ -71,7 +76,9 @@ mod tests {
         {
             let planned = Planned::new(&definitions, frame);
             assert!(planned.own.iter().any(|own| own == name), "{planned:?}");
-            assert!(planned.features.iter().any(|feature| feature == "category_display_next_week"));
+            for told in ["category_display_next_week", "planned_lift_week", "planned_8w"] {
+                assert!(planned.features.iter().any(|feature| feature == told), "{told}");
+            }
         }
     }
 }

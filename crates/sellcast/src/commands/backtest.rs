@@ -23,6 +23,9 @@ pub(super) struct Backtest {
     /// Models to train beside the core, comma-separated, instead of the configured ones; a wrong name lists them all.
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     models: Vec<ModelKind>,
+    /// As if no promotion were announced before its period.
+    #[arg(long)]
+    without_promotions: bool,
     /// Print the report as JSON.
     #[arg(long)]
     json: bool,
@@ -34,6 +37,9 @@ impl Backtest {
         let mut forecaster = engine.forecaster().await?;
         if !self.models.is_empty() {
             forecaster = forecaster.training(self.models.iter().copied().collect());
+        }
+        if self.without_promotions {
+            forecaster = forecaster.without_planned_promotions();
         }
         let panel = forecaster.panel();
         let mut plan = Plan::usual(self.frame, panel.first_day(), panel.last_day());
