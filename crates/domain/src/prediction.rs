@@ -86,10 +86,10 @@ pub struct ModelSource {
     pub digest: String,
 }
 
-/// An 80 % prediction interval of an amount.
+/// A prediction interval of an amount, of 80 % unless said otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Interval {
-    /// Lower end: one in ten comes out below.
+    /// Lower end: of an 80 % interval, one in ten comes out below.
     pub low: Money,
     /// Upper end: one in ten comes out above.
     pub high: Money,
@@ -203,8 +203,14 @@ pub struct ProductPrediction {
     pub predicted_amount: Money,
     /// 80 % interval of the amount.
     pub interval: Interval,
+    /// 95 % interval of the amount; `None` in generations older than it.
+    #[serde(default)]
+    pub interval_95: Option<Interval>,
     /// Probability of being among the top `top_k` products of its category.
     pub confidence_score: f64,
+    /// Probability of being among the top 5, 10, 20, 50 and 100; empty in generations older than it.
+    #[serde(default)]
+    pub chances: Vec<f64>,
     /// The list that the confidence is about.
     pub top_k: TopK,
     /// What stands behind the confidence.

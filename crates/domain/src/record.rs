@@ -26,6 +26,9 @@ pub struct Metrics {
     pub bias: Option<f64>,
     /// Share of actuals inside the 80 % interval, when the model gives one.
     pub coverage_80: Option<f64>,
+    /// Share of actuals inside the 95 % interval.
+    #[serde(default)]
+    pub coverage_95: Option<f64>,
     /// Expected calibration error of the confidence over 15 equal-mass bins.
     pub ece: Option<f64>,
     /// Brier score of the confidence.

@@ -32,6 +32,9 @@ pub(crate) fn nest(frames: &mut [FrameForecast]) -> usize {
                 forecast.amount[row] = amount;
                 forecast.low[row] = forecast.low[row].min(amount);
                 forecast.high[row] = forecast.high[row].max(amount);
+                if let Some(wide) = forecast.wide.get_mut(row) {
+                    *wide = (wide.0.min(amount), wide.1.max(amount));
+                }
             }
         }
     }

@@ -70,7 +70,7 @@ impl Combined {
             ranks: &self.rank,
             activity: &forecast.activity,
             membership: &forecast.membership,
-            simulated: &self.simulated.log_odds,
+            simulated: Some(&self.simulated.log_odds),
             disagreement: &self.disagreement,
         }
     }
@@ -118,7 +118,7 @@ impl CategorySums {
             ranks: &self.ranks,
             activity: &self.activity,
             membership: &self.unknown,
-            simulated: &self.unknown,
+            simulated: None,
             disagreement: &self.unknown,
         }
     }

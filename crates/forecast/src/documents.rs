@@ -275,7 +275,12 @@ impl Page<'_> {
                     predicted_quantity: round(f64::from(forecast.quantity[row])),
                     predicted_amount: money(f64::from(forecast.amount[row])),
                     interval: Interval { low: money(f64::from(forecast.low[row])), high: money(f64::from(forecast.high[row])) },
+                    interval_95: forecast
+                        .wide
+                        .get(row)
+                        .map(|(low, high)| Interval { low: money(f64::from(*low)), high: money(f64::from(*high)) }),
                     confidence_score: round(f64::from(forecast.confidence[row])),
+                    chances: forecast.chances.get(row).into_iter().flatten().map(|chance| round(f64::from(*chance))).collect(),
                     top_k: TopK::holding(forecast.rank[row]),
                     factors: factors(disagreement[row], known_days),
                     rank: forecast.rank[row],

@@ -178,6 +178,8 @@ impl<'a> ArmLedger<'a> {
             quantity: vec![],
             low: vec![],
             high: vec![],
+            wide: vec![],
+            chances: vec![],
             confidence: vec![],
             rank: vec![],
             category_confidence: vec![],

@@ -16,18 +16,21 @@ pub(crate) fn extend(shorter: &FrameForecast, frame: TimeFrame, history_days: i6
     let amount = scaled(&base.amount);
     // Errors of consecutive periods are partly shared: relative intervals widen with the square root of the length.
     let widening = (ratio as f32).sqrt().min(2.0);
-    let wider = |row: usize| {
-        let (amount, low, high) = (base.amount[row] * scale, base.low[row] * scale, base.high[row] * scale);
+    let wider = |row: usize, (low, high): (f32, f32)| {
+        let (amount, low, high) = (base.amount[row] * scale, low * scale, high * scale);
         ((amount - (amount - low) * widening).max(0.0), amount + (high - amount) * widening)
     };
-    let (low, high) = (0..base.len()).map(wider).unzip();
+    let (low, high) = (0..base.len()).map(|row| wider(row, (base.low[row], base.high[row]))).unzip();
+    let wide = base.wide.iter().enumerate().map(|(row, wide)| wider(row, *wide)).collect();
     let sizes = sizes(base);
-    let confidence = (0..base.len())
-        .map(|row| {
-            let chance = f64::from(TopK::holding(base.rank[row]).get()) / f64::from(sizes[&base.categories[row]]).max(1.0);
-            (chance.min(1.0) + (f64::from(base.confidence[row]) - chance.min(1.0)) / ratio.sqrt().min(2.0)) as f32
-        })
-        .collect();
+    // Towards the chance of an order by lot.
+    let less_sure = |row: usize, k: TopK, said: f32| {
+        let chance = (f64::from(k.get()) / f64::from(sizes[&base.categories[row]]).max(1.0)).min(1.0);
+        (chance + (f64::from(said) - chance) / ratio.sqrt().min(2.0)) as f32
+    };
+    let confidence = (0..base.len()).map(|row| less_sure(row, TopK::holding(base.rank[row]), base.confidence[row])).collect();
+    let all = |(row, chances): (usize, &[f32; 5])| TopK::ALL.map(|k| less_sure(row, k, chances[k.index()]));
+    let chances = base.chances.iter().enumerate().map(all).collect();
     let mut forecast = ForecastPeriod {
         period,
         stage: Stage::Baselines,
@@ -37,6 +40,8 @@ pub(crate) fn extend(shorter: &FrameForecast, frame: TimeFrame, history_days: i6
         units: scaled(&base.units),
         low,
         high,
+        wide,
+        chances,
         confidence,
         ..base.clone()
     };

@@ -7,7 +7,7 @@ use sellcast_domain::{CategoryId, TopK};
 use serde::Serialize;
 
 use crate::ledger::ForecastPeriod;
-use crate::metrics::{Scored, brier, calibration_error};
+use crate::metrics::{Scored, brier, calibration_error, holds};
 
 /// Age bands in days since the first sale within a year, each with its last day.
 const BANDS: [(&str, f32); 3] = [("0", 0.0), ("1-7", 7.0), ("8-28", 28.0)];
@@ -23,8 +23,11 @@ pub struct Groups {
     pub ages: Vec<AgeGroup>,
     /// The ten largest categories, largest first.
     pub categories: Vec<CategoryGroup>,
-    /// By length of the list, shortest first.
+    /// The confidences shown, by length of the list that holds the predicted rank, shortest first: how far rank six to ten
+    /// is known to be in the top ten.
     pub lists: Vec<ListCalls>,
+    /// The chances of every product of the first hundred to be in the list of each length, shortest first.
+    pub chances: Vec<ListCalls>,
 }
 
 /// Products of about the same age.
@@ -105,6 +108,7 @@ pub(crate) struct GroupTally {
     ages: BTreeMap<usize, Sums>,
     categories: BTreeMap<CategoryId, Sums>,
     lists: BTreeMap<u32, Vec<(f32, bool)>>,
+    chances: BTreeMap<u32, Vec<(f32, bool)>>,
 }
 
 impl GroupTally {
@@ -115,8 +119,7 @@ impl GroupTally {
                 let (row, actual) = (scored.rows[at], scored.actual[at]);
                 let said = row.map_or(0.0, |row| f64::from(forecast.amount[row]));
                 let called = row.filter(|row| forecast.rank[*row] <= 100);
-                let inside =
-                    called.map(|row| f64::from(forecast.low[row]) - 0.005 <= actual && actual <= f64::from(forecast.high[row]) + 0.005);
+                let inside = called.map(|row| holds((forecast.low[row], forecast.high[row]), actual));
                 let sums = [self.ages.entry(band(row.map(|row| ages[row]))).or_default(), self.categories.entry(*category).or_default()];
                 for sums in sums {
                     sums.items += 1;
@@ -129,6 +132,9 @@ impl GroupTally {
                 if let Some(row) = called {
                     let k = TopK::holding(forecast.rank[row]).get();
                     self.lists.entry(k).or_default().push((forecast.confidence[row], scored.actual_rank[at] <= k));
+                    for (k, chance) in TopK::ALL.into_iter().zip(forecast.chances.get(row).into_iter().flatten()) {
+                        self.chances.entry(k.get()).or_default().push((*chance, scored.actual_rank[at] <= k.get()));
+                    }
                 }
             }
         }
@@ -163,6 +169,7 @@ impl GroupTally {
                 })
                 .collect(),
             lists: self.lists.iter().map(|(k, calls)| list(*k, calls)).collect(),
+            chances: self.chances.iter().map(|(k, calls)| list(*k, calls)).collect(),
         }
     }
 }

@@ -3,11 +3,11 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use sellcast_domain::{CategoryId, Origin, Stage, TopK};
+use sellcast_domain::{CategoryId, Origin, Stage};
 use sellcast_features::Target;
 use serde::{Deserialize, Serialize};
 
-use crate::calibration::{AmountIntervals, ConfidenceModel, Of, Past, RankIntervals, Spread, Totals, mix};
+use crate::calibration::{AmountIntervals, ConfidenceModel, Of, Past, RankIntervals, Spread, Totals, confidences, mix};
 use crate::candidates::Candidates;
 use crate::combined::{CategorySums, Combined, candidate_sums};
 use crate::guard::limited;
@@ -89,12 +89,12 @@ impl Learned {
     /// Fits confidence and intervals to what the combination would have said of each period by what it knew before it.
     fn calibrate(&mut self, scored: &[(ForecastPeriod, Target)], joined: &[Scored], walked: &[Hedge]) {
         let said = self.refine(scored, joined, walked);
-        let mut hits: Vec<Vec<bool>> = Vec::new();
+        let mut came: Vec<Vec<u32>> = Vec::new();
         let mut totals = Vec::new();
         // In order, because sums of doubles depend on it.
         let mut errors: BTreeMap<CategoryId, (f64, f64)> = BTreeMap::new();
         for (((forecast, _), said), joined) in scored.iter().zip(&said).zip(joined) {
-            let mut came_true = vec![false; forecast.len()];
+            let mut ranks = vec![u32::MAX; forecast.len()];
             let mut total = (0.0_f64, 0.0_f64);
             for (category, range) in &joined.lists {
                 let error = errors.entry(*category).or_default();
@@ -104,16 +104,16 @@ impl Learned {
                     error.0 += (amount - actual).abs();
                     error.1 += actual;
                     total = (total.0 + amount, total.1 + actual);
-                    let Some(row) = joined.rows[at] else { continue };
-                    let rank = said.rank[row];
-                    came_true[row] = joined.actual_rank[at] <= TopK::holding(rank).get();
+                    if let Some(row) = joined.rows[at] {
+                        ranks[row] = joined.actual_rank[at];
+                    }
                 }
             }
             totals.push((total.0 as f32, total.1 as f32));
-            hits.push(came_true);
+            came.push(ranks);
         }
         let items: Vec<_> =
-            scored.iter().zip(&said).zip(&hits).map(|(((forecast, _), said), hits)| (said.items(forecast), hits.as_slice())).collect();
+            scored.iter().zip(&said).zip(&came).map(|(((forecast, _), said), came)| (said.items(forecast), came.as_slice())).collect();
         self.confidence = ConfidenceModel::fit(&items);
         self.total_amounts = AmountIntervals::fit(totals);
         let (error, actual) = errors.values().fold((0.0, 0.0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
@@ -178,21 +178,21 @@ impl Learned {
         let (mut pairs, mut rank_pairs) = (Vec::new(), Vec::new());
         let sums: Vec<CategorySums> =
             scored.iter().zip(said).map(|((forecast, _), said)| CategorySums::of(forecast, &said.amount)).collect();
-        let mut hits = Vec::new();
+        let mut came = Vec::new();
         for (sums, (_, target)) in sums.iter().zip(scored) {
             let joined = Scored::categories(&sums.categories, target);
-            let mut came_true = vec![false; sums.categories.len()];
+            let mut ranks = vec![u32::MAX; sums.categories.len()];
             for at in 0..joined.ids.len() {
                 let Some(row) = joined.rows[at] else { continue };
                 pairs.push((sums.amounts[row], joined.actual[at] as f32));
                 if joined.sold[at] {
                     rank_pairs.push((sums.ranks[row], joined.actual_rank[at]));
                 }
-                came_true[row] = joined.actual_rank[at] <= TopK::holding(sums.ranks[row]).get();
+                ranks[row] = joined.actual_rank[at];
             }
-            hits.push(came_true);
+            came.push(ranks);
         }
-        let items: Vec<_> = sums.iter().zip(&hits).map(|(sums, hits)| (sums.items(), hits.as_slice())).collect();
+        let items: Vec<_> = sums.iter().zip(&came).map(|(sums, came)| (sums.items(), came.as_slice())).collect();
         self.category_confidence = ConfidenceModel::fit(&items);
         self.category_amounts = AmountIntervals::fit(pairs);
         self.category_ranks = RankIntervals::fit(&rank_pairs);
@@ -221,6 +221,8 @@ impl Learned {
             rank_interval: said.simulated.intervals.clone(),
             low: Vec::new(),
             high: Vec::new(),
+            wide: Vec::new(),
+            chances: Vec::new(),
             confidence: Vec::new(),
             category_confidence: Vec::new(),
             amount: said.amount.clone(),
@@ -244,12 +246,22 @@ impl Learned {
     }
 
     fn finish(&self, forecast: &mut ForecastPeriod, said: &Combined, factor: f32) {
-        let around = |row: usize| {
+        let around = |row: usize, level: usize| {
             let of = Of { category: forecast.categories[row], units: forecast.units[row], expected: said.expected[row] };
-            self.spread.interval(of, said.amount[row], 0, factor)
+            self.spread.interval(of, said.amount[row], level, factor)
         };
-        (forecast.low, forecast.high) = (0..forecast.len()).map(around).unzip();
-        forecast.confidence = self.confidence.apply(said.items(forecast));
+        let (low, high): (Vec<f32>, Vec<f32>) = (0..forecast.len()).map(|row| around(row, 0)).unzip();
+        // A level of its own may fall short of the narrower one in a category that taught little.
+        let wide = (0..forecast.len()).map(|row| around(row, 1)).zip(low.iter().zip(&high));
+        forecast.wide = wide.map(|(wide, (low, high))| (wide.0.min(*low), wide.1.max(*high))).collect();
+        (forecast.low, forecast.high) = (low, high);
+        self.be_sure(forecast, said);
+    }
+
+    /// Fills in the chances.
+    fn be_sure(&self, forecast: &mut ForecastPeriod, said: &Combined) {
+        forecast.chances = self.confidence.apply(said.items(forecast));
+        forecast.confidence = confidences(&forecast.chances, &said.rank);
         forecast.category_confidence = self.category_confidences(forecast);
     }
 
@@ -260,8 +272,7 @@ impl Learned {
         said.simulate(&self.spread, &forecast.products, &forecast.categories, &forecast.units);
         forecast.rank.clone_from(&said.rank);
         forecast.rank_interval.clone_from(&said.simulated.intervals);
-        forecast.confidence = self.confidence.apply(said.items(forecast));
-        forecast.category_confidence = self.category_confidences(forecast);
+        self.be_sure(forecast, &said);
     }
 
     /// The confidence of each row's category.
@@ -284,7 +295,7 @@ impl Learned {
     /// The categories' forecasts, by rank.
     pub(crate) fn categories(&self, forecast: &ForecastPeriod, factor: f32) -> Vec<CategoryForecast> {
         let sums = CategorySums::of(forecast, &forecast.amount);
-        let confidence = self.category_confidence.apply(sums.items());
+        let confidence = confidences(&self.category_confidence.apply(sums.items()), &sums.ranks);
         let size = sums.categories.len() as u32;
         let mut all: Vec<_> = (0..sums.categories.len())
             .map(|at| {

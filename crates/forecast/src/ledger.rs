@@ -45,6 +45,10 @@ pub struct ForecastPeriod {
     pub low: Vec<f32>,
     /// Upper end.
     pub high: Vec<f32>,
+    /// The 95 % interval; empty in ledgers that are older than it.
+    pub wide: Vec<(f32, f32)>,
+    /// Probabilities of being among the top 5, 10, 20, 50, 100; not kept in the table.
+    pub chances: Vec<[f32; 5]>,
     /// Probability of being in its list.
     pub confidence: Vec<f32>,
     /// Rank in its category, from 1.
@@ -174,13 +178,17 @@ fn to_batch(generation: GenerationId, period: &ForecastPeriod) -> Result<RecordB
         ("membership".into(), floats(&period.membership)),
         ("activity".into(), floats(&period.activity)),
     ];
+    let wide = |end: fn(&(f32, f32)) -> f32| -> ArrayRef {
+        Arc::new((0..rows).map(|row| period.wide.get(row).map(end)).collect::<Float32Array>())
+    };
+    columns.extend([("low_95".into(), wide(|wide| wide.0)), ("high_95".into(), wide(|wide| wide.1))]);
     // A column for each model that took part. The table gains columns as models come, and those of models that are gone
     // stay null from then on.
     for (model, values) in &period.candidates {
         columns.push((format!("{CANDIDATE}{model}"), floats(values)));
     }
-    let fields: Vec<_> =
-        columns.iter().map(|(name, column)| Field::new(name, column.data_type().clone(), name.starts_with(CANDIDATE))).collect();
+    let added = |name: &str| name.starts_with(CANDIDATE) || name.ends_with("_95");
+    let fields: Vec<_> = columns.iter().map(|(name, column)| Field::new(name, column.data_type().clone(), added(name))).collect();
     RecordBatch::try_new(Arc::new(Schema::new(fields)), columns.into_iter().map(|(_, column)| column).collect()).map_err(arrow_failed)
 }
 
@@ -228,6 +236,11 @@ fn from_batch(batch: &RecordBatch, period: Period) -> Result<ForecastPeriod, For
         units: floats("units").or_else(|_| floats("quantity"))?,
         low: floats("low")?,
         high: floats("high")?,
+        wide: match (floats("low_95"), floats("high_95")) {
+            (Ok(low), Ok(high)) if batch["low_95"].null_count() == 0 => low.into_iter().zip(high).collect(),
+            _ => Vec::new(),
+        },
+        chances: Vec::new(),
         confidence: floats("confidence")?,
         rank_interval: Vec::new(),
         rank: ranks.as_primitive::<UInt32Type>().values().to_vec(),

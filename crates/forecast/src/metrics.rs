@@ -124,6 +124,8 @@ pub(crate) struct Tally {
     percentage: (f64, u64),
     items: u64,
     covered: (u64, u64),
+    /// The same for the 95 % interval.
+    held: (u64, u64),
     /// (confidence, came true).
     pub(crate) calls: Vec<(f32, bool)>,
 }
@@ -181,10 +183,12 @@ impl Tally {
         if let Some(published) = said.published {
             for at in 0..scored.ids.len() {
                 let Some(row) = scored.rows[at].filter(|row| published.rank[*row] <= 100) else { continue };
-                let inside = f64::from(published.low[row]) - 0.005 <= scored.actual[at]
-                    && scored.actual[at] <= f64::from(published.high[row]) + 0.005;
-                self.covered.0 += u64::from(inside);
+                self.covered.0 += u64::from(holds((published.low[row], published.high[row]), scored.actual[at]));
                 self.covered.1 += 1;
+                if let Some(wide) = published.wide.get(row) {
+                    self.held.0 += u64::from(holds(*wide, scored.actual[at]));
+                    self.held.1 += 1;
+                }
                 let k = TopK::holding(published.rank[row]).get();
                 self.calls.push((published.confidence[row], scored.actual_rank[at] <= k));
             }
@@ -207,6 +211,7 @@ impl Tally {
         self.actual += other.actual;
         self.items += other.items;
         self.covered = (self.covered.0 + other.covered.0, self.covered.1 + other.covered.1);
+        self.held = (self.held.0 + other.held.0, self.held.1 + other.held.1);
         self.calls.extend_from_slice(&other.calls);
     }
 
@@ -234,10 +239,16 @@ impl Tally {
             rmse: of_amount((self.squared / self.items.max(1) as f64).sqrt()),
             bias: of_amount((self.forecast - self.actual) / self.actual),
             coverage_80: (self.covered.1 > 0).then(|| self.covered.0 as f64 / self.covered.1 as f64),
+            coverage_95: (self.held.1 > 0).then(|| self.held.0 as f64 / self.held.1 as f64),
             ece: called.then(|| calibration_error(&self.calls)),
             brier: called.then(|| brier(&self.calls)),
         }
     }
+}
+
+/// Whether an interval holds what came, to half a cent.
+pub(crate) fn holds((low, high): (f32, f32), actual: f64) -> bool {
+    f64::from(low) - 0.005 <= actual && actual <= f64::from(high) + 0.005
 }
 
 /// Expected calibration error over 15 equal-mass bins.

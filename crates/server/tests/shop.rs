@@ -190,7 +190,9 @@ impl Shop {
             predicted_quantity: amount.to_f64() / price.to_f64(),
             predicted_amount: amount,
             interval: scaled(amount, 0.7, 1.35),
+            interval_95: Some(scaled(amount, 0.5, 1.9)),
             confidence_score: 0.95 / (1.0 + f64::from(rank) / 30.0),
+            chances: TopK::ALL.map(|k| 0.95 / (1.0 + f64::from(rank) / (6.0 * f64::from(k.get())))).to_vec(),
             top_k: TopK::holding(rank),
             factors: factors(unit(&seed)),
             rank,
@@ -389,6 +391,7 @@ fn metrics(precision: f64, wape: f64) -> Metrics {
         wape: Some(wape),
         bias: Some(-0.013),
         coverage_80: Some(0.806),
+        coverage_95: Some(0.943),
         ece: Some(0.018),
         ..Metrics::default()
     }

@@ -1,7 +1,7 @@
-//! Confidence: the probability that an item is truly among the top K of its list, K being the shortest of 5, 10, 20, 50,
-//! 100 that holds its predicted rank.
+//! Confidence: the probability that an item is truly among the top K of its list, for each K of 5, 10, 20, 50, 100. What is
+//! shown as the confidence of an item is that of the shortest list that holds its predicted rank.
 //!
-//! One logistic regression per K, fitted on exactly the items that are shown with that K. A logistic regression with an
+//! One logistic regression per K, fitted on the items that may be in the list at all. A logistic regression with an
 //! intercept is calibrated in the mean of its inputs; an isotonic step (pool adjacent violators, Zadrozny & Elkan 2002)
 //! straightens what is left.
 
@@ -12,6 +12,11 @@ use crate::models::logistic::Logistic;
 
 /// Number of inputs per item.
 const WIDTH: usize = 7;
+/// Items of a list that are fitted, by predicted rank: what is further down says nothing about the boundary.
+const FITTED: u32 = 130;
+
+/// Chances of an item: of being in the list of each length of [`TopK::ALL`].
+pub(crate) type Chances = [f32; 5];
 
 /// Items of many lists, as far as confidence depends on them. Slices run in parallel.
 #[derive(Clone, Copy)]
@@ -22,46 +27,40 @@ pub(crate) struct ListItems<'a, L> {
     pub(crate) activity: &'a [f32],
     /// Log-odds of the membership model, or NaN.
     pub(crate) membership: &'a [f32],
-    /// Log-odds of the list by simulation, or NaN.
-    pub(crate) simulated: &'a [f32],
+    /// Log-odds of each list by simulation; `None` where nothing was drawn.
+    pub(crate) simulated: Option<&'a [Vec<f32>; 5]>,
     /// How far the candidates disagree: their mean absolute deviation from the combination, relative to it.
     pub(crate) disagreement: &'a [f32],
 }
 
 impl<L: std::hash::Hash + Eq + Copy> ListItems<'_, L> {
-    /// Row-major inputs.
-    fn inputs(&self) -> Vec<f64> {
+    /// Row-major inputs for the list of length `k`.
+    fn inputs(&self, k: TopK) -> Vec<f64> {
         // The amounts at ranks K and K + 1 of every list: the boundary that an item must clear or hold.
-        let mut boundaries: std::collections::HashMap<(L, usize), (f64, f64)> = std::collections::HashMap::new();
-        let mut sizes: std::collections::HashMap<L, u32> = std::collections::HashMap::new();
+        let mut boundaries: std::collections::HashMap<L, (f64, f64, u32)> = std::collections::HashMap::new();
         for at in 0..self.amounts.len() {
-            *sizes.entry(self.lists[at]).or_default() += 1;
-            for k in TopK::ALL {
-                let boundary = || (self.lists[at], k.index());
-                if self.ranks[at] == k.get() {
-                    boundaries.entry(boundary()).or_default().0 = f64::from(self.amounts[at]);
-                } else if self.ranks[at] == k.get() + 1 {
-                    boundaries.entry(boundary()).or_default().1 = f64::from(self.amounts[at]);
-                }
+            let (last_in, first_out, size) = boundaries.entry(self.lists[at]).or_default();
+            *size += 1;
+            if self.ranks[at] == k.get() {
+                *last_in = f64::from(self.amounts[at]);
+            } else if self.ranks[at] == k.get() + 1 {
+                *first_out = f64::from(self.amounts[at]);
             }
         }
         let mut inputs = Vec::with_capacity(self.amounts.len() * WIDTH);
         for at in 0..self.amounts.len() {
-            let k = TopK::holding(self.ranks[at]);
-            let (last_in, first_out) = boundaries.get(&(self.lists[at], k.index())).copied().unwrap_or_default();
+            let (last_in, first_out, size) = boundaries.get(&self.lists[at]).copied().unwrap_or((0.0, 0.0, 1));
             let amount = f64::from(self.amounts[at]).max(0.0) + 0.05;
-            let lead = (amount / ((last_in + first_out) / 2.0 + 0.05)).ln().clamp(-4.0, 4.0);
+            let lead = (amount / (f64::midpoint(last_in, first_out) + 0.05)).ln().clamp(-4.0, 4.0);
             let known = f64::from(self.activity[at]).max(0.0).ln_1p();
-            let size = f64::from(sizes.get(&self.lists[at]).copied().unwrap_or(1));
-            let membership = f64::from(self.membership[at]);
             inputs.extend([
                 lead,
                 lead * known,
                 known,
-                (size / f64::from(k.get())).ln().max(0.0),
-                membership,
+                (f64::from(size) / f64::from(k.get())).ln().max(0.0),
+                f64::from(self.membership[at]),
                 f64::from(self.disagreement[at]).min(3.0),
-                f64::from(self.simulated[at]),
+                self.simulated.map_or(f64::NAN, |simulated| f64::from(simulated[k.index()][at])),
             ]);
         }
         inputs
@@ -75,42 +74,50 @@ pub(crate) struct ConfidenceModel {
 }
 
 impl ConfidenceModel {
-    /// Fits items with a predicted rank of at most 100 to whether they came true.
-    pub(crate) fn fit<L: std::hash::Hash + Eq + Copy>(periods: &[(ListItems<'_, L>, &[bool])]) -> Self {
-        let mut inputs: [Vec<f64>; 5] = Default::default();
-        let mut hits: [Vec<bool>; 5] = Default::default();
-        for (items, came_true) in periods {
-            let all = items.inputs();
-            for at in (0..items.ranks.len()).filter(|at| items.ranks[*at] <= 100) {
-                let k = TopK::holding(items.ranks[at]).index();
-                inputs[k].extend_from_slice(&all[at * WIDTH..(at + 1) * WIDTH]);
-                hits[k].push(came_true[at]);
+    /// Fits the items of past periods to the ranks that they came to have (`u32::MAX` for what did not sell).
+    pub(crate) fn fit<L: std::hash::Hash + Eq + Copy>(periods: &[(ListItems<'_, L>, &[u32])]) -> Self {
+        let fit = |k: TopK| {
+            let (mut inputs, mut hits) = (Vec::new(), Vec::new());
+            for (items, came) in periods {
+                let all = items.inputs(k);
+                for at in (0..items.ranks.len()).filter(|at| items.ranks[*at] <= FITTED) {
+                    inputs.extend_from_slice(&all[at * WIDTH..(at + 1) * WIDTH]);
+                    hits.push(came[at] <= k.get());
+                }
             }
-        }
-        let fit = |k: usize| {
-            (!hits[k].is_empty()).then(|| {
-                let logistic = Logistic::fit_sample(&inputs[k], WIDTH, &hits[k]);
-                let said: Vec<f64> = inputs[k].chunks_exact(WIDTH).map(|row| logistic.probability(row)).collect();
-                let isotonic = Isotonic::fit(&said, &hits[k]);
+            (!hits.is_empty()).then(|| {
+                let logistic = Logistic::fit_sample(&inputs, WIDTH, &hits);
+                let said: Vec<f64> = inputs.chunks_exact(WIDTH).map(|row| logistic.probability(row)).collect();
+                let isotonic = Isotonic::fit(&said, &hits);
                 (logistic, isotonic)
             })
         };
-        Self { per_k: (0..5).map(fit).collect() }
+        Self { per_k: TopK::ALL.into_iter().map(fit).collect() }
     }
 
-    /// The confidence of every item. Without anything learnt, the share of a list of random order that the top K is.
-    pub(crate) fn apply<L: std::hash::Hash + Eq + Copy>(&self, items: ListItems<'_, L>) -> Vec<f32> {
-        let inputs = items.inputs();
-        let rows = inputs.chunks_exact(WIDTH).zip(items.ranks);
-        rows.map(|(row, rank)| {
-            let k = TopK::holding(*rank);
-            match self.per_k.get(k.index()).and_then(Option::as_ref) {
-                Some((logistic, isotonic)) => isotonic.apply(logistic.probability(row)).clamp(0.001, 0.999) as f32,
-                None => (-row[3]).exp().clamp(0.001, 0.999) as f32,
+    /// The chances of every item; those of a longer list are never smaller. Without anything learnt, the share of a list of
+    /// random order that the top K is.
+    pub(crate) fn apply<L: std::hash::Hash + Eq + Copy>(&self, items: ListItems<'_, L>) -> Vec<Chances> {
+        let mut chances = vec![[0.0; 5]; items.ranks.len()];
+        for k in TopK::ALL {
+            let inputs = items.inputs(k);
+            let fitted = self.per_k.get(k.index()).and_then(Option::as_ref);
+            for (row, chances) in inputs.chunks_exact(WIDTH).zip(&mut chances) {
+                let chance = match fitted {
+                    Some((logistic, isotonic)) => isotonic.apply(logistic.probability(row)),
+                    None => (-row[3]).exp(),
+                };
+                let shorter = k.index().checked_sub(1).map_or(0.0, |shorter| chances[shorter]);
+                chances[k.index()] = (chance.clamp(0.001, 0.999) as f32).max(shorter);
             }
-        })
-        .collect()
+        }
+        chances
     }
+}
+
+/// The confidence of each item: its chance of being in the shortest list that holds its rank.
+pub(crate) fn confidences(chances: &[Chances], ranks: &[u32]) -> Vec<f32> {
+    chances.iter().zip(ranks).map(|(chances, rank)| chances[TopK::holding(*rank).index()]).collect()
 }
 
 /// A monotone step function from raw to calibrated probability, linear between the blocks' means.
@@ -121,15 +128,27 @@ pub(crate) struct Isotonic {
 }
 
 impl Isotonic {
-    /// Pools adjacent violators over about fifty starting blocks, so that no block rests on a handful of items.
+    /// Pools adjacent violators over about fifty starting blocks, so that no block rests on a handful of items. Blocks hold
+    /// equal parts of the uncertainty: of the many items that have no chance, few are needed.
     fn fit(said: &[f64], hits: &[bool]) -> Self {
         let mut order: Vec<usize> = (0..said.len()).collect();
         order.sort_by(|a, b| said[*a].total_cmp(&said[*b]));
+        let uncertainty = |at: usize| (said[at] * (1.0 - said[at])).max(0.002);
+        let total: f64 = order.iter().map(|at| uncertainty(*at)).sum();
         let blocks = (said.len() / 100).clamp(1, 50);
+        let mut ends = Vec::with_capacity(blocks);
+        let mut reached = 0.0;
+        for (place, at) in order.iter().enumerate() {
+            reached += uncertainty(*at);
+            if reached >= total * (ends.len() + 1) as f64 / blocks as f64 || place + 1 == order.len() {
+                ends.push(place + 1);
+            }
+        }
         // (sum of raw, hits, count) per block.
         let mut pooled: Vec<(f64, f64, f64)> = Vec::new();
-        for block in 0..blocks {
-            let slice = &order[block * order.len() / blocks..(block + 1) * order.len() / blocks];
+        let mut begin = 0;
+        for end in ends {
+            let slice = &order[std::mem::replace(&mut begin, end)..end];
             let raw = slice.iter().map(|at| said[*at]).sum();
             let hit = slice.iter().filter(|at| hits[**at]).count() as f64;
             pooled.push((raw, hit, slice.len() as f64));

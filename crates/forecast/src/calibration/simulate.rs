@@ -29,19 +29,19 @@ pub(crate) struct Field<'a> {
 pub(crate) struct Simulated {
     /// Best and worst rank in eight of ten draws.
     pub(crate) intervals: Vec<(u32, u32)>,
-    /// Log-odds of being in the shortest list that holds the predicted rank.
-    pub(crate) log_odds: Vec<f32>,
+    /// Log-odds of being in the list of each length of [`TopK::ALL`].
+    pub(crate) log_odds: [Vec<f32>; 5],
 }
 
 /// Draws; the same products, expectations and spread give the same draws.
 pub(crate) fn simulate(spread: &Spread, field: Field<'_>) -> Simulated {
     let rows = field.products.len();
     let mut simulated =
-        Simulated { intervals: field.ranks.iter().map(|rank| (*rank, *rank)).collect(), log_odds: vec![log_odds(0, DRAWS); rows] };
+        Simulated { intervals: field.ranks.iter().map(|rank| (*rank, *rank)).collect(), log_odds: std::array::from_fn(|_| vec![f32::NAN; rows]) };
     if spread.is_empty() {
-        simulated.log_odds.fill(f32::NAN);
         return simulated;
     }
+    simulated.log_odds.iter_mut().for_each(|log_odds| log_odds.fill(log_odds_of(0)));
     for mut list in rows_of(field.categories).into_values() {
         list.sort_by_key(|row| field.ranks[*row]);
         list.truncate(TAKE_PART);
@@ -64,15 +64,16 @@ pub(crate) fn simulate(spread: &Spread, field: Field<'_>) -> Simulated {
             let at = |share: f64| ranks[((DRAWS - 1) as f64 * share).round() as usize];
             let rank = field.ranks[*row];
             simulated.intervals[*row] = (at(TAIL).min(rank), at(1.0 - TAIL).max(rank));
-            let k = TopK::holding(rank).get();
-            simulated.log_odds[*row] = log_odds(ranks.iter().filter(|drawn| **drawn <= k).count() as u64, DRAWS);
+            for k in TopK::ALL {
+                simulated.log_odds[k.index()][*row] = log_odds_of(ranks.partition_point(|drawn| *drawn <= k.get()));
+            }
         }
     }
     simulated
 }
 
-fn log_odds(hits: u64, draws: u64) -> f32 {
-    let chance = (hits as f64 + 0.5) / (draws as f64 + 1.0);
+fn log_odds_of(hits: usize) -> f32 {
+    let chance = (hits as f64 + 0.5) / (DRAWS as f64 + 1.0);
     (chance / (1.0 - chance)).ln() as f32
 }
 
@@ -109,6 +110,8 @@ mod tests {
         assert_eq!(simulated.intervals[0], (1, 1));
         let (best, worst) = simulated.intervals[14];
         assert!(best <= 8 && worst >= 22, "{best} to {worst}");
-        assert!(simulated.log_odds[0] > 4.0 && simulated.log_odds[4] < 0.0, "{:?}", &simulated.log_odds[..6]);
+        let five = &simulated.log_odds[0];
+        assert!(five[0] > 4.0 && five[4] < 0.0, "{:?}", &five[..6]);
+        assert!(simulated.log_odds[2][4] > five[4], "a longer list is easier to be in");
     }
 }

@@ -5,7 +5,7 @@ use askama::Template;
 use axum::extract::{OriginalUri, State};
 use axum::response::Response;
 use sellcast_domain::{
-    CategoryHistory, CategoryId, CategoryPrediction, Continuation, Money, Problem, ProblemKind, ProductId, ProductPrediction, TopK,
+    CategoryHistory, CategoryId, CategoryPrediction, Continuation, Interval, Money, Problem, ProblemKind, ProductId, ProductPrediction, TopK,
 };
 
 use super::shell::{Section, Shell};
@@ -117,7 +117,10 @@ impl Base<'_> {
             Fact {
                 label: format!("This {word}"),
                 value: view.show(product.predicted_amount),
-                small: format!("{}–{}", view.show(product.interval.low), view.show(product.interval.high)),
+                small: match product.interval_95 {
+                    Some(wide) => format!("{}, 19 times of 20 {}", range(view, product.interval), range(view, wide)),
+                    None => range(view, product.interval),
+                },
             },
             Fact {
                 label: "Units".to_owned(),
@@ -190,12 +193,11 @@ impl Base<'_> {
         Details {
             strip: charts::rank_strip(product.rank, rank.best, rank.worst, product.previous_rank, self.category.total_products),
             ranks: format!(
-                "Rank {} to {} in four of five such cases; most likely {}. {} sure to be in the top {}.",
+                "Rank {} to {} in four of five such cases; most likely {}. {}.",
                 rank.best,
                 rank.worst,
                 product.rank,
-                percent(view.sure(product.confidence_score)),
-                product.top_k.get()
+                chances(view, product)
             ),
             title,
             usual: format!("its usual {}", frame_word(view.time_frame())),
@@ -213,6 +215,22 @@ impl Base<'_> {
             guard: product.guard.as_ref().map(|guard| format!("The forecast is {guard}.")),
         }
     }
+}
+
+fn range(view: &View, interval: Interval) -> String {
+    format!("{}–{}", view.show(interval.low), view.show(interval.high))
+}
+
+/// `42% sure to be in the top 10, 71% in the top 20`: the list that holds its rank and its neighbours.
+fn chances(view: &View, product: &ProductPrediction) -> String {
+    let at = product.top_k.index();
+    let near = |k: &TopK| k.index() != at && k.index().abs_diff(at) <= 1;
+    let others = TopK::ALL.iter().filter(|k| near(k)).filter_map(|k| Some((k.get(), *product.chances.get(k.index())?)));
+    let mut said = format!("{} sure to be in the top {}", percent(view.sure(product.confidence_score)), product.top_k.get());
+    for (k, chance) in others {
+        said += &format!(", {} in the top {k}", percent(view.sure(chance)));
+    }
+    said
 }
 
 fn qualities(product: &ProductPrediction) -> Vec<Quality> {

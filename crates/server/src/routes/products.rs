@@ -5,7 +5,7 @@ use axum::Json;
 use axum::extract::{OriginalUri, State};
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
-use sellcast_domain::{CategoryId, ContinuedProduct, ProductPrediction};
+use sellcast_domain::{CategoryId, ContinuedProduct, Interval, ProductPrediction, TopK};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -61,6 +61,10 @@ struct ProductDetails<'a> {
     price: Option<f64>,
     /// 80 % interval of the amount.
     interval: Range,
+    /// 95 % interval of the amount; null in forecasts older than it.
+    interval_95: Option<Range>,
+    /// Probabilities of being in the list of each length.
+    chances: Vec<Chance>,
     factors: Factors,
     rank_interval: RankRange,
     /// Rank by sales in the previous period; null if it did not sell.
@@ -70,6 +74,14 @@ struct ProductDetails<'a> {
     days_on_sale: Option<u32>,
     /// Strongest reasons first.
     drivers: Vec<DriverItem<'a>>,
+}
+
+/// The probability of being among the first `topK`.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct Chance {
+    top_k: u32,
+    probability: f64,
 }
 
 /// A reason for a forecast.
@@ -156,7 +168,7 @@ impl<'a> Item<'a> {
                 confidence_score: sure(product.confidence_score),
                 top_k: product.top_k.get(),
                 rank: product.rank,
-                details: Some(ProductDetails::of(product)),
+                details: Some(ProductDetails::of(product, sure)),
             },
             Self::Continued(product) => ProductItem {
                 product_id: product.product_id.get(),
@@ -164,7 +176,7 @@ impl<'a> Item<'a> {
                 predicted_quantity: round_quantity(product.predicted_quantity),
                 predicted_amount: product.predicted_amount.to_f64(),
                 confidence_score: sure(product.confidence_score),
-                top_k: sellcast_domain::TopK::holding(product.rank).get(),
+                top_k: TopK::holding(product.rank).get(),
                 rank: product.rank,
                 details: None,
             },
@@ -173,11 +185,15 @@ impl<'a> Item<'a> {
 }
 
 impl<'a> ProductDetails<'a> {
-    fn of(product: &'a ProductPrediction) -> Self {
+    fn of(product: &'a ProductPrediction, sure: impl Fn(f64) -> f64) -> Self {
+        let range = |interval: Interval| Range { low: interval.low.to_f64(), high: interval.high.to_f64() };
+        let chances = TopK::ALL.iter().zip(&product.chances);
         Self {
             brand: product.brand.as_deref(),
             price: product.price.map(sellcast_domain::Money::to_f64),
-            interval: Range { low: product.interval.low.to_f64(), high: product.interval.high.to_f64() },
+            interval: range(product.interval),
+            interval_95: product.interval_95.map(range),
+            chances: chances.map(|(k, chance)| Chance { top_k: k.get(), probability: sure(*chance) }).collect(),
             factors: Factors::of(&product.factors),
             rank_interval: RankRange { best: product.rank_interval.best, worst: product.rank_interval.worst },
             previous_rank: product.previous_rank,
