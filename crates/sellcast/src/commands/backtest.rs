@@ -2,7 +2,7 @@
 
 use clap::Args;
 use sellcast_domain::{Metrics, ShopDay, TimeFrame};
-use sellcast_forecast::{Backtest as Plan, BacktestReport, Groups, ModelKind};
+use sellcast_forecast::{Backtest as Plan, BacktestReport, Groups, ListCalls, ModelKind};
 
 use super::{Failure, Place, now, print, print_json};
 use crate::progress::Reporter;
@@ -98,18 +98,22 @@ fn groups(groups: &Groups) -> Vec<String> {
     lines.extend(groups.ages.iter().map(|age| line(age.days.to_owned(), age.items, (age.wape, age.bias, age.coverage_80))));
     lines.push("the largest categories".into());
     lines.extend(groups.categories.iter().map(|c| line(c.category_id.to_string(), c.items, (c.wape, c.bias, c.coverage_80))));
-    lines.push(format!("{:<18}    calls  base   Brier  of base skill   ECE", "confidence"));
-    lines.extend(groups.lists.iter().map(|list| {
-        format!(
-            "top {:<14} {:>8} {:6.3} {:6.3} {:6.3} {} {:6.3}",
-            list.k,
-            list.calls,
-            list.base_rate,
-            list.brier,
-            list.brier_base,
-            list.skill.map_or("      -".to_owned(), |skill| format!("{skill:+7.3}")),
-            list.ece
-        )
-    }));
+    for (title, lists) in [("confidence shown", &groups.lists), ("chance of each", &groups.chances)] {
+        lines.push(format!("{title:<18}    calls  base   Brier  of base skill   ECE"));
+        lines.extend(lists.iter().map(calls));
+    }
     lines
+}
+
+fn calls(list: &ListCalls) -> String {
+    format!(
+        "top {:<14} {:>8} {:6.3} {:6.3} {:6.3} {} {:6.3}",
+        list.k,
+        list.calls,
+        list.base_rate,
+        list.brier,
+        list.brier_base,
+        list.skill.map_or("      -".to_owned(), |skill| format!("{skill:+7.3}")),
+        list.ece
+    )
 }
