@@ -172,6 +172,7 @@ impl<'a> ArmLedger<'a> {
             candidates: BTreeMap::new(),
             membership: vec![],
             activity: vec![],
+            age: vec![],
             units: vec![],
             rank_interval: vec![],
             amount: vec![],

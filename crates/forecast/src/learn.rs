@@ -153,6 +153,7 @@ impl Learned {
                 shown
                     .map(|row| Past {
                         category: forecast.categories[row],
+                        age: forecast.age[row],
                         units: forecast.units[row],
                         expected: said.expected[row],
                         actual: actual(row),
@@ -230,6 +231,7 @@ impl Learned {
             units: candidates.quantity,
             membership: candidates.membership,
             activity: candidates.activity,
+            age: rows.column("days_since_first_sale"),
             candidates: candidates.amounts,
         };
         self.finish(&mut forecast, &said, 1.0);
@@ -247,7 +249,12 @@ impl Learned {
 
     fn finish(&self, forecast: &mut ForecastPeriod, said: &Combined, factor: f32) {
         let around = |row: usize, level: usize| {
-            let of = Of { category: forecast.categories[row], units: forecast.units[row], expected: said.expected[row] };
+            let of = Of {
+                category: forecast.categories[row],
+                age: forecast.age[row],
+                units: forecast.units[row],
+                expected: said.expected[row],
+            };
             self.spread.interval(of, said.amount[row], level, factor)
         };
         let (low, high): (Vec<f32>, Vec<f32>) = (0..forecast.len()).map(|row| around(row, 0)).unzip();

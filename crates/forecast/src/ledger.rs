@@ -35,6 +35,8 @@ pub struct ForecastPeriod {
     pub membership: Vec<f32>,
     /// Sales of the last 91 days in transactions, as a measure of how much is known of a product.
     pub activity: Vec<f32>,
+    /// Days since the first sale within a year; NaN where it is not known.
+    pub age: Vec<f32>,
     /// The combination.
     pub amount: Vec<f32>,
     /// Units.
@@ -182,12 +184,14 @@ fn to_batch(generation: GenerationId, period: &ForecastPeriod) -> Result<RecordB
         Arc::new((0..rows).map(|row| period.wide.get(row).map(end)).collect::<Float32Array>())
     };
     columns.extend([("low_95".into(), wide(|wide| wide.0)), ("high_95".into(), wide(|wide| wide.1))]);
+    let age = (0..rows).map(|row| period.age.get(row).copied().filter(|age| age.is_finite()));
+    columns.push(("age".into(), Arc::new(age.collect::<Float32Array>())));
     // A column for each model that took part. The table gains columns as models come, and those of models that are gone
     // stay null from then on.
     for (model, values) in &period.candidates {
         columns.push((format!("{CANDIDATE}{model}"), floats(values)));
     }
-    let added = |name: &str| name.starts_with(CANDIDATE) || name.ends_with("_95");
+    let added = |name: &str| name.starts_with(CANDIDATE) || name.ends_with("_95") || name == "age";
     let fields: Vec<_> = columns.iter().map(|(name, column)| Field::new(name, column.data_type().clone(), added(name))).collect();
     RecordBatch::try_new(Arc::new(Schema::new(fields)), columns.into_iter().map(|(_, column)| column).collect()).map_err(arrow_failed)
 }
@@ -230,6 +234,10 @@ fn from_batch(batch: &RecordBatch, period: Period) -> Result<ForecastPeriod, For
         candidates,
         membership: floats("membership")?,
         activity: floats("activity")?,
+        age: match batch.column_by_name("age").and_then(|column| column.as_primitive_opt::<Float32Type>()) {
+            Some(ages) => ages.iter().map(|age| age.unwrap_or(f32::NAN)).collect(),
+            None => vec![f32::NAN; batch.num_rows()],
+        },
         amount: floats("amount")?,
         quantity: floats("quantity")?,
         // Older ledgers know the published units alone.

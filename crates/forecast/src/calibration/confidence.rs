@@ -11,9 +11,12 @@ use serde::{Deserialize, Serialize};
 use crate::models::logistic::Logistic;
 
 /// Number of inputs per item.
-const WIDTH: usize = 7;
+const WIDTH: usize = 8;
 /// Items of a list that are fitted, by predicted rank: what is further down says nothing about the boundary.
 const FITTED: u32 = 130;
+
+/// Days after which a product is known as well as it ever will be.
+const KNOWN_BY: f64 = 91.0;
 
 /// Chances of an item: of being in the list of each length of [`TopK::ALL`].
 pub(crate) type Chances = [f32; 5];
@@ -25,6 +28,8 @@ pub(crate) struct ListItems<'a, L> {
     pub(crate) amounts: &'a [f32],
     pub(crate) ranks: &'a [u32],
     pub(crate) activity: &'a [f32],
+    /// Days since the first sale, or NaN.
+    pub(crate) age: &'a [f32],
     /// Log-odds of the membership model, or NaN.
     pub(crate) membership: &'a [f32],
     /// Log-odds of each list by simulation; `None` where nothing was drawn.
@@ -60,6 +65,7 @@ impl<L: std::hash::Hash + Eq + Copy> ListItems<'_, L> {
                 (f64::from(size) / f64::from(k.get())).ln().max(0.0),
                 f64::from(self.membership[at]),
                 f64::from(self.disagreement[at]).min(3.0),
+                f64::from(self.age[at]).min(KNOWN_BY).ln_1p(),
                 self.simulated.map_or(f64::NAN, |simulated| f64::from(simulated[k.index()][at])),
             ]);
         }

@@ -3,6 +3,7 @@
 
 mod confidence;
 mod intervals;
+mod levels;
 mod point;
 mod simulate;
 mod spread;

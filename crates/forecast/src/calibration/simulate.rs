@@ -95,6 +95,7 @@ mod tests {
         let past: Vec<Past> = (0..4_000)
             .map(|i| Past {
                 category: CategoryId::from(1),
+                age: 300.0,
                 units: 20.0,
                 expected: 40.0,
                 actual: 40.0 * (0.7 + 0.6 * (i % 1_000) as f32 / 1_000.0),

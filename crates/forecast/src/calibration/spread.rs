@@ -3,19 +3,16 @@
 //! expectation; what sells daily stays near it. So products are binned by expected units, and each bin keeps the empirical
 //! quantiles of what came (split conformal prediction in Mondrian bins; Vovk et al., 2005).
 
-use std::collections::BTreeMap;
-
 use sellcast_domain::CategoryId;
 use serde::{Deserialize, Serialize};
 
+use crate::calibration::levels::{ByGroup, Coverage, Misses, PROMISED, tried};
+use crate::metrics::holds;
+
 /// Quantiles kept of each bin: from 0 to 1 in steps of 1 / (GRID - 1).
 const GRID: usize = 81;
-/// Levels that are tried: from .5 in steps of .02 to .98, and the one above.
-const LEVELS: usize = 26;
-/// Forecasts of the whole shop that a category's own level is weighed against.
-const PRIOR: f32 = 300.0;
 /// Newest periods by which the levels are checked walking forward.
-const CHECKED: usize = 3;
+const CHECKED: usize = 4;
 /// Fewest forecasts in a bin, and most bins.
 const PER_BIN: usize = 250;
 const BINS: usize = 32;
@@ -25,6 +22,8 @@ const BINS: usize = 32;
 pub(crate) struct Past {
     /// Its category.
     pub(crate) category: CategoryId,
+    /// Days since its first sale, or NaN.
+    pub(crate) age: f32,
     /// Expected units.
     pub(crate) units: f32,
     /// Expected amount.
@@ -45,75 +44,44 @@ struct Bin {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Spread {
     bins: Vec<Bin>,
-    /// Level of the quantiles that gives a coverage of 80 and of 95 % in the whole shop.
-    shop: [f32; 2],
-    /// The same for a category of its own.
-    categories: BTreeMap<CategoryId, [f32; 2]>,
+    levels: ByGroup,
 }
-
-/// Promised coverages.
-const PROMISED: [f32; 2] = [0.8, 0.95];
 
 impl Spread {
     /// Fits past forecasts, period by period (oldest first). What hardly ever sells is covered by "nothing" more often than
     /// promised; the level of a category's other intervals makes up for it. Walking forward over the newest periods shows by
-    /// how much such levels miss what they promise on periods they have not seen, and the promise is moved against that
-    /// (adaptive conformal inference; Gibbs & Candès, 2021).
+    /// how much such levels miss what they promise on periods they have not seen, in the shop, in each category and by age,
+    /// and the promise is moved against that (adaptive conformal inference; Gibbs & Candès, 2021).
     pub(crate) fn fit(periods: &[Vec<Past>]) -> Self {
-        let mut missed = [0.0; 2];
         let walked = periods.len().saturating_sub(1).min(CHECKED);
+        let mut missed = Misses::default();
         for at in periods.len() - walked..periods.len() {
-            let earlier = Self::at_levels(&periods[..at], PROMISED);
-            for (level, missed) in missed.iter_mut().enumerate() {
-                // Against what they hold of the periods they were fitted to: where "nothing" alone covers more than
-                // promised, no level can help it.
-                let held: f32 = periods[..at].iter().map(|period| earlier.coverage(period, level)).sum::<f32>() / at as f32;
-                *missed += (held - earlier.coverage(&periods[at], level)) / walked as f32;
-            }
+            let earlier = Self::at_levels(&periods[..at], &ByGroup::even(PROMISED));
+            missed.add(&earlier, &periods[..at], &periods[at]);
         }
-        let asked = [0, 1].map(|level| (PROMISED[level] + missed[level].clamp(-0.06, 0.06)).min(0.985));
-        Self::at_levels(periods, asked)
+        Self::at_levels(periods, &missed.asked())
     }
 
     /// With the levels at which `asked` of the given forecasts are covered.
-    fn at_levels(periods: &[Vec<Past>], asked: [f32; 2]) -> Self {
-        let mut spread = Self { bins: bins(periods.iter().flatten()), shop: asked, categories: BTreeMap::new() };
-        // Of each category, how many forecasts each level covers.
-        let mut covered: BTreeMap<CategoryId, (u32, [u32; LEVELS])> = BTreeMap::new();
-        let tried: [f32; LEVELS] = std::array::from_fn(|step| (0.5 + 0.02 * step as f32).min(0.995));
-        for (step, level) in tried.into_iter().enumerate() {
+    fn at_levels(periods: &[Vec<Past>], asked: &ByGroup) -> Self {
+        let mut spread = Self { bins: bins(periods.iter().flatten()), levels: ByGroup::even(PROMISED) };
+        let mut coverage = Coverage::default();
+        for (step, level) in tried().into_iter().enumerate().filter(|_| !spread.is_empty()) {
             let ends: Vec<(f32, f32)> = spread.bins.iter().map(|bin| ends(bin, level)).collect();
-            for past in periods.iter().flatten().filter(|_| !ends.is_empty()) {
+            for past in periods.iter().flatten() {
                 let (low, high) = ends[spread.found(past.units)];
-                let (low, high) = (low.min(1.0) * past.expected, high.max(1.0) * past.expected);
-                let count = covered.entry(past.category).or_insert((0, [0; LEVELS]));
-                count.0 += u32::from(step == 0);
-                count.1[step] += u32::from(low - 0.005 <= past.actual && past.actual <= high + 0.005);
+                let inside = holds((low.min(1.0) * past.expected, high.max(1.0) * past.expected), f64::from(past.actual));
+                coverage.count(past, step, inside);
             }
         }
-        let mut all = (0, [0; LEVELS]);
-        for (count, levels) in covered.values() {
-            all.0 += count;
-            all.1.iter_mut().zip(levels).for_each(|(sum, one)| *sum += one);
-        }
-        spread.shop = asked.map(|asked| level_for(&tried, all, asked));
-        let shop = spread.shop;
-        let own = |counts: (u32, [u32; LEVELS])| {
-            let trust = counts.0 as f32 / (counts.0 as f32 + PRIOR);
-            [0, 1].map(|level| trust * level_for(&tried, counts, asked[level]) + (1.0 - trust) * shop[level])
-        };
-        spread.categories = covered.into_iter().map(|(category, counts)| (category, own(counts))).collect();
+        spread.levels = coverage.levels(asked);
         spread
     }
 
-    /// Share of `past` inside its intervals of a level.
-    fn coverage(&self, past: &[Past], level: usize) -> f32 {
-        let inside = past.iter().filter(|past| {
-            let of = Of { category: past.category, units: past.units, expected: past.expected };
-            let (low, high) = self.interval(of, past.expected, level, 1.0);
-            low - 0.005 <= past.actual && past.actual <= high + 0.005
-        });
-        inside.count() as f32 / past.len().max(1) as f32
+    /// Whether the interval of each level holds a past truth.
+    pub(super) fn held(&self, past: &Past) -> [bool; 2] {
+        let of = Of { category: past.category, age: past.age, units: past.units, expected: past.expected };
+        [0, 1].map(|at| holds(self.interval(of, past.expected, at, 1.0), f64::from(past.actual)))
     }
 
     /// The amount that stays unexceeded with probability `share`.
@@ -124,7 +92,7 @@ impl Spread {
     /// The shortest interval of a level (0: 80 %, 1: 95 %), widened by `factor` around `amount`, which it always holds. Without
     /// anything learnt, from nothing to three times the expected amount.
     pub(crate) fn interval(&self, of: Of, amount: f32, level: usize, factor: f32) -> (f32, f32) {
-        let inside = self.categories.get(&of.category).unwrap_or(&self.shop)[level];
+        let inside = self.levels.of(of.category, of.age, level);
         let (low, high) = self.bin(of.units).map_or((0.0, 3.0), |bin| ends(bin, inside));
         let (low, high) = ((low * of.expected).min(amount), (high * of.expected).max(amount));
         ((amount - (amount - low) * factor).max(0.0), amount + (high - amount) * factor)
@@ -148,6 +116,8 @@ impl Spread {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Of {
     pub(crate) category: CategoryId,
+    /// Days since its first sale, or NaN.
+    pub(crate) age: f32,
     /// Expected units.
     pub(crate) units: f32,
     /// Expected amount.
@@ -164,19 +134,6 @@ fn ends(bin: &Bin, level: f32) -> (f32, f32) {
     };
     let shortest = (0..=4_u8).map(stretch).min_by(|a, b| (a.1 - a.0).total_cmp(&(b.1 - b.0)));
     shortest.unwrap_or((0.0, 3.0))
-}
-
-/// The level that covers `asked`, between the tried ones.
-fn level_for(tried: &[f32; LEVELS], (count, covered): (u32, [u32; LEVELS]), asked: f32) -> f32 {
-    let share = |step: usize| covered[step] as f32 / count.max(1) as f32;
-    match (0..LEVELS).find(|step| share(*step) >= asked) {
-        None => tried[LEVELS - 1],
-        Some(0) => tried[0],
-        Some(step) => {
-            let (before, after) = (share(step - 1), share(step));
-            tried[step - 1] + (tried[step] - tried[step - 1]) * (asked - before) / (after - before).max(1e-6)
-        }
-    }
 }
 
 fn bins<'a>(past: impl Iterator<Item = &'a Past>) -> Vec<Bin> {
@@ -218,9 +175,9 @@ mod tests {
                 let category = CategoryId::from(1);
                 let draw = lot(seed * 10_000 + i);
                 if i % 2 == 0 {
-                    Past { category, units: 0.5, expected: 2.0, actual: if draw < 0.5 { 0.0 } else { 8.0 * (draw - 0.5) + 2.0 } }
+                    Past { category, age: 300.0, units: 0.5, expected: 2.0, actual: if draw < 0.5 { 0.0 } else { 8.0 * (draw - 0.5) + 2.0 } }
                 } else {
-                    Past { category, units: 30.0, expected: 60.0, actual: 30.0 + 60.0 * draw }
+                    Past { category, age: 300.0, units: 30.0, expected: 60.0, actual: 30.0 + 60.0 * draw }
                 }
             })
             .collect()
@@ -233,18 +190,18 @@ mod tests {
         for (level, promised) in PROMISED.into_iter().enumerate() {
             for sporadic in [true, false] {
                 let part: Vec<Past> = fresh.iter().filter(|past| (past.units < 1.0) == sporadic).copied().collect();
-                let covered = spread.coverage(&part, level);
+                let covered = part.iter().filter(|past| spread.held(past)[level]).count() as f32 / part.len() as f32;
                 assert!((covered - promised).abs() < 0.05, "{covered} of {promised}, sporadic: {sporadic}");
             }
         }
-        let steady = Of { category: CategoryId::from(1), units: 30.0, expected: 60.0 };
+        let steady = Of { category: CategoryId::from(1), age: 300.0, units: 30.0, expected: 60.0 };
         let (low, high) = spread.interval(steady, 60.0, 0, 1.0);
         assert!(low > 30.0 && high < 95.0, "steady products get a narrow interval: {low} to {high}");
     }
 
     #[test]
     fn nothing_learnt_says_so_by_a_wide_interval_that_holds_the_forecast() {
-        let of = Of { category: CategoryId::from(1), units: 1.0, expected: 10.0 };
+        let of = Of { category: CategoryId::from(1), age: 300.0, units: 1.0, expected: 10.0 };
         let (low, high) = Spread::default().interval(of, 12.0, 0, 2.0);
         assert!(low <= 0.0 && high >= 30.0);
     }
