@@ -176,7 +176,7 @@ fn value(row: &MySqlRow, at: usize, kind: Kind) -> Value<'_> {
     if raw.is_null() {
         return Value::Null;
     }
-    <&[u8]>::decode(raw).map_or(Value::Null, |bytes| kind.value(bytes))
+    <&[u8] as Decode<MySql>>::decode(raw).map_or(Value::Null, |bytes| kind.value(bytes))
 }
 
 fn bits(bytes: &[u8]) -> i64 {

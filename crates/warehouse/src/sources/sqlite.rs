@@ -7,8 +7,8 @@ use std::time::Duration;
 use futures::TryStreamExt;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteRow, SqliteValueRef};
 use sqlx::{
-    AssertSqlSafe, Column as _, ConnectOptions, Connection, Decode, Executor, Row, SqlSafeStr, SqliteConnection, Statement, TypeInfo,
-    ValueRef,
+    AssertSqlSafe, Column as _, ConnectOptions, Connection, Decode, Executor, Row, SqlSafeStr, Sqlite, SqliteConnection, Statement,
+    TypeInfo, ValueRef,
 };
 use tokio::sync::mpsc::Sender;
 
@@ -135,13 +135,13 @@ fn decode(raw: SqliteValueRef<'_>) -> Result<Value<'_>, sqlx::error::BoxDynError
     let stored = raw.type_info();
     let stored = stored.name();
     match stored {
-        "INTEGER" => i64::decode(raw).map(Value::Int),
-        "REAL" => f64::decode(raw).map(Value::Real),
+        "INTEGER" => Decode::<Sqlite>::decode(raw).map(Value::Int),
+        "REAL" => Decode::<Sqlite>::decode(raw).map(Value::Real),
         "TEXT" => {
-            let bytes = <&[u8]>::decode(raw)?;
+            let bytes = <&[u8] as Decode<Sqlite>>::decode(raw)?;
             Ok(std::str::from_utf8(bytes).map_or(Value::Bytes(bytes), Value::Text))
         }
-        _ => <&[u8]>::decode(raw).map(Value::Bytes),
+        _ => Decode::<Sqlite>::decode(raw).map(Value::Bytes),
     }
 }
 
