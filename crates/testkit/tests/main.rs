@@ -2,4 +2,5 @@
 
 mod browser;
 mod program;
+mod service;
 mod shop;

@@ -7,12 +7,12 @@ use std::time::Duration;
 use futures::TryStreamExt;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteRow, SqliteValueRef};
 use sqlx::{
-    AssertSqlSafe, Column as _, ConnectOptions, Connection, Decode, Executor, Row, SqlSafeStr, Sqlite, SqliteConnection, Statement, TypeInfo,
-    ValueRef,
+    AssertSqlSafe, Column as _, ConnectOptions, Connection, Decode, Executor, Row, SqlSafeStr, Sqlite, SqliteConnection, Statement,
+    TypeInfo, ValueRef,
 };
 use tokio::sync::mpsc::Sender;
 
-use super::{Extract, SourceColumn, TextTime, hand_on, projection};
+use super::{Extract, SourceColumn, TextTime, filtered, hand_on, projection};
 use crate::error::SourceError;
 use crate::staging::{Staged, Stager};
 use crate::value::Value;
@@ -59,6 +59,7 @@ impl SqliteSource {
             SourceColumn {
                 name: column.name().to_owned(),
                 type_name: if type_name == "NULL" { String::new() } else { type_name.to_owned() },
+                readable: true,
             }
         };
         Ok(statement.columns().iter().map(column).collect())
@@ -66,13 +67,11 @@ impl SqliteSource {
 
     pub(super) async fn read(&mut self, extract: Extract<'_>, mut stager: Stager<'_>, batches: Sender<Staged>) -> Result<(), SourceError> {
         let path = self.path.clone();
-        let mut sql = projection(extract.sql, stager.columns().iter().map(|column| column.name));
+        let mut sql = projection(extract.sql, stager.columns().iter().map(|column| column.name), '"');
         let mut bound = None;
         if let Some((cursor, after)) = extract.after {
             bound = self.bound(extract.sql, cursor, after).await?;
-            // A row without a cursor is always read again: no bound could ever find it. A second arm instead of `or`
-            // leaves the first one to the cursor's index.
-            sql = format!("{sql}\nwhere \"{cursor}\" > ?\nunion all\n{sql}\nwhere \"{cursor}\" is null");
+            sql = filtered(&sql, &format!("\"{cursor}\""), "?");
         }
         let query = sqlx::query(AssertSqlSafe(sql));
         let query = match bound {
@@ -86,10 +85,10 @@ impl SqliteSource {
         while let Some(row) = rows.try_next().await.map_err(|source| fault(path.clone(), source))? {
             push(&mut stager, &row, width);
             if stager.is_full() {
-                hand_on(&mut stager, &batches, &path).await?;
+                hand_on(&mut stager, &batches).await?;
             }
         }
-        hand_on(&mut stager, &batches, &path).await
+        hand_on(&mut stager, &batches).await
     }
 
     /// The cursor's bound in the form that the source stores; `None` when the query has no row with a cursor yet.
@@ -136,13 +135,13 @@ fn decode(raw: SqliteValueRef<'_>) -> Result<Value<'_>, sqlx::error::BoxDynError
     let stored = raw.type_info();
     let stored = stored.name();
     match stored {
-        "INTEGER" => <i64 as Decode<'_, Sqlite>>::decode(raw).map(Value::Int),
-        "REAL" => <f64 as Decode<'_, Sqlite>>::decode(raw).map(Value::Real),
+        "INTEGER" => Decode::<Sqlite>::decode(raw).map(Value::Int),
+        "REAL" => Decode::<Sqlite>::decode(raw).map(Value::Real),
         "TEXT" => {
-            let bytes = <&[u8] as Decode<'_, Sqlite>>::decode(raw)?;
+            let bytes = <&[u8] as Decode<Sqlite>>::decode(raw)?;
             Ok(std::str::from_utf8(bytes).map_or(Value::Bytes(bytes), Value::Text))
         }
-        _ => <&[u8] as Decode<'_, Sqlite>>::decode(raw).map(Value::Bytes),
+        _ => Decode::<Sqlite>::decode(raw).map(Value::Bytes),
     }
 }
 
