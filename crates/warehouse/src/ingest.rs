@@ -62,7 +62,7 @@ impl Site<'_> {
             let after =
                 query.cursor.as_deref().zip(positions.get(entity.name()).and_then(|position| position.parse::<DateTime<Utc>>().ok()));
             let extract = Extract { sql: &query.sql, after: after.map(|(cursor, position)| (cursor, position - lag)) };
-            let stager = Stager::new(entity, columns, Secrets::Replace(key));
+            let stager = Stager::new(entity, columns, Secrets::Replace(key)).with_text_keys(&query.text_keys);
             let highest = self.read_and_load(&mut run, entity, query, reader, extract, stager).await?;
             // A cursor from the future must not hide the rows between now and then.
             if let Some(highest) = highest.map(|highest| highest.min(self.now)).max(after.map(|(_, position)| position)) {
