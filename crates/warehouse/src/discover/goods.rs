@@ -3,6 +3,7 @@
 
 use super::catalogue::{Column, Family, Table};
 use super::draft::{Draft, is_number, is_text, is_time};
+use super::names::{Names, names_of};
 use super::sales::{ProductPath, matching};
 use super::scope::{Link, Scope};
 use super::words::{BRAND, CATEGORY, CODE, CREATED_AT, DESCRIPTION, LIST_PRICE, NAME, PARENT, PRICE_LIST, UPDATED_AT, key_stem};
@@ -41,7 +42,7 @@ impl CategorySource {
 
 /// Where the categories may come from.
 pub(super) fn category_candidates(scope: &Scope<'_>, products: usize) -> Vec<Categories> {
-    let has_name = |at: usize| scope.table(at).readable && scope.best(at, &NAME, is_text).is_some();
+    let has_name = |at: usize| scope.table(at).readable && names_of(scope, at).is_some();
     let named = |link: &Link| scope.named(link.to, &CATEGORY).max(0.8 * CATEGORY.fit_words(&key_stem(&link.column), &[]));
     let mut found = Vec::new();
     for link in scope.links_of(products).filter(|link| link.to != products && named(link) >= 0.4 && has_name(link.to)) {
@@ -85,9 +86,9 @@ pub(super) fn categories(scope: &Scope<'_>, products: usize, categories: &Catego
     }
     let Some(key) = table.column(&link.key) else { return draft };
     draft.add_key("category_id", dialect.key("c", key), 1.0);
-    if let Some((name, fit)) = scope.best(link.to, &NAME, is_text) {
-        draft.add_text("name", "c", name, fit);
-        if let Some((description, fit)) = scope.best(link.to, &DESCRIPTION, |column| is_text(column) && column.name != name.name) {
+    if let Some(names) = names_of(scope, link.to) {
+        names.add(scope, "c", &mut draft);
+        if let Some((description, fit)) = scope.best(link.to, &DESCRIPTION, |column| is_text(column) && !names.is(column)) {
             draft.add_text("description", "c", description, fit);
         }
     }
@@ -184,12 +185,12 @@ pub(super) fn products(scope: &Scope<'_>, path: &ProductPath, categories: &Categ
     let Some(key) = table.column(&path.climb.as_ref().unwrap_or(&path.link).key) else { return draft };
     let own_key = dialect.key("p", key);
     draft.add_key("product_id", own_key.clone(), 1.0);
-    let name = scope.best(at, &NAME, is_text).or_else(|| scope.best(at, &CODE, is_text));
-    if let Some((name, fit)) = name {
-        draft.add_text("name", "p", name, fit);
+    let names = names_of(scope, at).or_else(|| scope.best(at, &CODE, is_text).map(|(column, fit)| Names::Own(column, fit)));
+    if let Some(names) = names {
+        names.add(scope, "p", &mut draft);
     }
     add_category(scope, at, categories, &mut draft);
-    let is_other = |column: &Column| is_text(column) && name.is_none_or(|(name, _)| name.name != column.name);
+    let is_other = |column: &Column| is_text(column) && !names.is_some_and(|names| names.is(column));
     match scope.best(at, &DESCRIPTION, is_other) {
         Some((description, fit)) => draft.add_text("description", "p", description, fit),
         // A hashed key tells a person nothing: its text stays in sight.

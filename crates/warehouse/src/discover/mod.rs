@@ -7,6 +7,7 @@ mod catalogue;
 mod draft;
 mod error;
 mod goods;
+mod names;
 mod people;
 mod platforms;
 mod proposal;

@@ -96,6 +96,8 @@ pub struct Sample {
     pub rows: Vec<Vec<Option<String>>>,
 }
 
+/// A table that is less likely than this share of the best one's score is not worth a word.
+const WORTH_A_WORD: f64 = 0.6;
 /// Another table counts as almost as good from this share of the best one's score on.
 const CLOSE: f64 = 0.92;
 
@@ -122,9 +124,10 @@ pub(super) fn choose<T>(
     let chosen = candidates.remove(at);
     let mut others: Vec<Alternative> = Vec::new();
     for other in &candidates {
-        let (name, score) = (table(other), score(other));
-        if pinned.is_none() && name != table(&chosen) && others.iter().all(|known| known.table != name) {
-            others.push(Alternative { table: name, score });
+        let (name, likely) = (table(other), score(other));
+        let is_new = name != table(&chosen) && others.iter().all(|known| known.table != name);
+        if pinned.is_none() && is_new && likely >= WORTH_A_WORD * score(&chosen) {
+            others.push(Alternative { table: name, score: likely });
         }
     }
     Some((chosen, others))

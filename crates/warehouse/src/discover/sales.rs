@@ -3,13 +3,14 @@
 
 use super::catalogue::{Catalogue, Column, Dialect, Family};
 use super::draft::{Draft, fits, is_number, is_time};
+use super::names::names_of;
 use super::platforms::Platform;
 use super::scope::{Link, Scope};
 use super::sql::Key;
 use super::status;
 use super::words::{
-    CODE, CREATED_AT, CUSTOMER, DELETED_AT, DISCOUNT, EMAIL, LINE, LINE_TOTAL, NAME, ORDER, ORDERED_AT, OTHER_TABLE, PRODUCT, QUANTITY,
-    UNIT_PRICE, UPDATED_AT, VARIANT, key_stem,
+    CATEGORY, CODE, CREATED_AT, CUSTOMER, Concept, DELETED_AT, DISCOUNT, EMAIL, LINE, LINE_TOTAL, ORDER, ORDERED_AT, OTHER_TABLE, PRODUCT,
+    QUANTITY, UNIT_PRICE, UPDATED_AT, VARIANT, key_stem,
 };
 
 /// What all marks of a table of sale lines add up to.
@@ -94,7 +95,7 @@ fn candidate(scope: &Scope<'_>, line: usize, products: Option<&str>) -> Option<S
 }
 
 fn product_path(scope: &Scope<'_>, line: usize, pinned: Option<&str>) -> Option<ProductPath> {
-    let named_text = |at: usize| scope.best(at, &NAME, super::draft::is_text).is_some();
+    let named_text = |at: usize| names_of(scope, at).is_some();
     let mut paths = Vec::new();
     for link in scope.links_of(line).filter(|link| link.to != line && scope.table(link.to).readable) {
         let is_variant = scope.named(link.to, &VARIANT) >= 0.6 || !named_text(link.to);
@@ -103,7 +104,7 @@ fn product_path(scope: &Scope<'_>, line: usize, pinned: Option<&str>) -> Option<
         });
         let climb = climbs.max_by(|left, right| scope.named(left.to, &PRODUCT).total_cmp(&scope.named(right.to, &PRODUCT))).cloned();
         let at = climb.as_ref().map_or(link.to, |climb| climb.to);
-        let named = scope.named(at, &PRODUCT).max(PRODUCT.fit_words(&key_stem(&link.column), &[]));
+        let named = scope.named(at, &PRODUCT).max(PRODUCT.fit_words(&key_stem(&link.column), &[])).max(by_place(scope, line, at));
         let told = named_text(at) || scope.best(at, &CODE, super::draft::is_text).is_some();
         let is_wanted = pinned.is_none_or(|pinned| super::proposal::is_named(&scope.table(at).full_name(), pinned));
         if is_wanted && told && (named >= 0.4 || pinned.is_some()) {
@@ -112,6 +113,14 @@ fn product_path(scope: &Scope<'_>, line: usize, pinned: Option<&str>) -> Option<
         }
     }
     paths.into_iter().max_by(|left, right| left.score.total_cmp(&right.score))
+}
+
+/// What clear lines of an order refer to is sold, whatever it is called (`track`, `book`), unless it is called something
+/// else.
+fn by_place(scope: &Scope<'_>, line: usize, at: usize) -> f64 {
+    let is_line = scope.named(line, &LINE).min(scope.named(line, &ORDER)) >= 0.4;
+    let others: [&Concept; 5] = [&CUSTOMER, &ORDER, &CATEGORY, &LINE, &OTHER_TABLE];
+    if is_line && others.iter().all(|other| scope.named(at, other) < 0.4) { 0.4 } else { 0.0 }
 }
 
 fn header(scope: &Scope<'_>, line: usize, product: &ProductPath) -> Option<Link> {
@@ -298,18 +307,31 @@ fn add_amounts(scope: &Scope<'_>, sales: &Sales, platform: Option<&Platform>, dr
     if let Some((column, fit)) = total {
         draft.add_money("total_price", "l", column, fit);
     }
-    if let Some((column, fit)) = scope.best(sales.line, &DISCOUNT, is_number) {
-        let is_percent = platform.is_some_and(|platform| platform.discount_is_percent);
-        match (is_percent, price, quantity_name) {
-            (false, ..) => draft.add_money("discount", "l", column, fit),
-            (true, Some((price, _)), Some(quantity)) => {
-                let all = [decimal(dialect, &dialect.column("l", &price.name)), quantity, dialect.column("l", &column.name)];
-                let expression = format!("round({} / 100, 2)", all.join(" * "));
-                draft.add("discount", expression, fit, Some("the column is a percentage".to_owned()));
-            }
-            (true, ..) => {}
-        }
+    let Some((column, fit)) = scope.best(sales.line, &DISCOUNT, is_number) else { return };
+    let is_percent = platform.is_some_and(|platform| platform.discount_is_percent);
+    let share = match (is_percent, is_share(column)) {
+        (false, false) => return draft.add_money("discount", "l", column, fit),
+        (true, _) => format!("{} / 100", dialect.column("l", &column.name)),
+        (false, true) => dialect.column("l", &column.name),
+    };
+    let (Some((price, _)), Some(quantity)) = (price, quantity_name) else { return };
+    let whole = format!("{} * {quantity}", decimal(dialect, &dialect.column("l", &price.name)));
+    let why = if is_percent { "the column is a percentage" } else { "the column is a share of the price" };
+    draft.add("discount", format!("round({whole} * {share}, 2)"), fit, Some(why.to_owned()));
+    if total.is_none() {
+        draft.add(
+            "total_price",
+            format!("round({whole} * (1 - {share}), 2)"),
+            fit,
+            Some("price times quantity less the discount".to_owned()),
+        );
     }
+}
+
+/// Are its values shares such as 0.15?
+fn is_share(column: &Column) -> bool {
+    let values: Vec<f64> = column.sample.iter().filter_map(|value| value.trim().parse().ok()).collect();
+    values.iter().all(|value| (0.0..1.0).contains(value)) && values.iter().any(|value| *value > 0.0)
 }
 
 /// A number that is divided and rounded exactly.

@@ -80,7 +80,7 @@ pub(super) fn singulars(word: &str) -> Vec<String> {
     ];
     let mut forms = vec![word.to_owned()];
     for (ending, singular) in ENDINGS {
-        if word.len() > ending.len() + 2
+        if word.len() > ending.len() + 1
             && let Some(stem) = word.strip_suffix(ending)
         {
             forms.push(format!("{stem}{singular}"));
@@ -111,12 +111,23 @@ impl Concept {
 
     /// The same of words.
     pub(super) fn fit_words(&self, name: &[String], context: &[String]) -> f64 {
-        if name.is_empty() || name.iter().any(|token| self.veto.iter().any(|veto| is_form_of(token, veto))) {
+        let name = without_tax(name);
+        let own: Vec<&String> = name.iter().filter(|token| !context.iter().any(|word| same_word(token, word))).collect();
+        if name.is_empty() || own.iter().any(|token| self.veto.iter().any(|veto| is_form_of(token, veto))) {
             return 0.0;
         }
-        let own: Vec<&String> = name.iter().filter(|token| !context.iter().any(|word| same_word(token, word))).collect();
         let best = self.words.iter().map(|(phrase, weight)| weight * closeness(phrase, name, own.len()));
         best.fold(0.0, f64::max)
+    }
+}
+
+/// `unit_price_tax_incl` is a unit price. In `included_tax_total` the tax is what counts.
+fn without_tax(name: &[String]) -> &[String] {
+    const SIDES: [&str; 8] = ["incl", "excl", "included", "excluded", "including", "excluding", "inc", "ex"];
+    let is_side = |word: &String| SIDES.contains(&word.as_str());
+    match name {
+        [rest @ .., tax, side] | [rest @ .., side, tax] if !rest.is_empty() && tax == "tax" && is_side(side) => rest,
+        _ => name,
     }
 }
 
@@ -167,7 +178,7 @@ concepts! {
     VARIANT = [1.0: "variant sku product_product variante variation"] but "";
     CATEGORY = [
         1.0: "category kategorie categoria categorie taxon warengruppe artikelgruppe produktgruppe product_group product_type kategoria kategori",
-        0.8: "department collection abteilung rubrik familia famille famiglia section taxonomy group gruppe rayon",
+        0.8: "department collection abteilung rubrik familia famille famiglia section genre taxonomy group gruppe rayon",
     ] but "customer user kunde";
     CUSTOMER = [
         1.0: "customer client kunde klant cliente buyer shopper kaeufer kund klient consumer acheteur comprador",
@@ -195,7 +206,9 @@ concepts! {
               note meta tax payment address session permission role migration setting adjustment purchase einkauf rma event message \
               email notification token coupon schedule subscription_log",
     ] but "";
+    TRANSLATIONS = [1.0: "translation lang language description locale i18n text uebersetzung traduction traduccion"] but "meta";
     // Columns.
+    LANGUAGE = [1.0: "language lang locale language_code sprache langue idioma lingua"] but "";
     QUANTITY = [
         1.0: "quantity qty menge anzahl quantite qte cantidad quantita aantal quantidade qtd ilosc antal units units_sold product_uom_qty stueck stueckzahl",
         0.7: "count amount_sold pieces number_of_units pcs",
@@ -211,7 +224,7 @@ concepts! {
     ] but "cost einkauf purchase tax ek compare standard";
     LINE_TOTAL = [
         1.0: "total line_total total_price price_subtotal gesamt gesamtpreis positionssumme row_total total_amount net_revenue product_net_revenue \
-              importe_total montant_total zeilensumme gesamtbetrag line_amount",
+              importe_total montant_total zeilensumme gesamtbetrag line_amount line_price",
         0.8: "amount subtotal price_total revenue betrag summe montant importe importo totale umsatz sum bedrag valor erloes",
     ] but "tax discount adjustment promo shipping quantity qty cost refunded invoiced reduce taxinc taxexcl steuer included additional";
     DISCOUNT = [
@@ -220,10 +233,12 @@ concepts! {
     ORDERED_AT = [
         1.0: "ordered_at order_date date_order placed_at placed_on purchased_at purchase_date sold_at sold_on sale_date sales_date bestelldatum \
               bestellt_am auftragsdatum verkauft_am verkaufsdatum kaufdatum gekauft_am fecha_pedido fecha_venta date_commande date_vente \
-              data_ordine data_vendita besteldatum completed_at occurred_at transaction_date transaction_time invoice_date rechnungsdatum \
+              data_ordine data_vendita besteldatum completed_at occurred_at transaction_date transaction_time \
               belegdatum date_created_gmt data_venda data_pedido order_time ordered_on order_purchase_timestamp bestellzeit event_time",
         0.8: "date datum fecha data timestamp zeitpunkt zeit paid_at date_paid time day bezahlt_am",
-        0.7: "created_at created create_date creation_date date_created date_add erstellt_am angelegt_am created_on cree_le creado_en angelegt erstellt",
+        0.7: "created_at created create_date creation_date date_created date_add date_added added_at erstellt_am angelegt_am created_on cree_le creado_en angelegt erstellt",
+        // In the header of an order the day of its invoice comes later than the order.
+        0.69: "invoice_date rechnungsdatum",
     ] but "update updated modified delivery delivered shipped shipment due birth cancelled canceled expire expected estimated validity deleted \
            approved lieferung lieferdatum commitment next";
     UPDATED_AT = [
@@ -233,7 +248,7 @@ concepts! {
     ] but "by user uid";
     CREATED_AT = [
         1.0: "created_at created create_date creation_date date_created date_add created_on erstellt_am angelegt_am angelegt erstellt \
-              date_registered registered_at registriert_am registered signup_date joined_at available_on kunde_seit",
+              date_added date_joined cree_le creado_en date_creation date_registered registered_at registriert_am registered signup_date joined_at available_on kunde_seit",
     ] but "by user uid";
     LAST_LOGIN = [1.0: "last_login last_login_at last_sign_in_at last_seen_at last_active date_last_active letzter_login letzte_anmeldung last_visit"]
         but "ip";
@@ -300,6 +315,10 @@ mod tests {
         assert_eq!(ORDERED_AT.fit("updated_at", none), 0.0);
         assert_eq!(QUANTITY.fit("qty_delivered", none), 0.0);
         assert_eq!(DISCOUNT.fit("discount_percent", none), 0.0);
+        assert!(UNIT_PRICE.fit("unit_price_tax_incl", none) > 0.9 && LINE_TOTAL.fit("total_price_excl_tax", none) > 0.9);
+        assert_eq!(LINE_TOTAL.fit("included_tax_total", none), 0.0);
+        assert!(NAME.fit("CategoryName", &tokens("Categories")) > 0.9, "a table's own word rules nothing out");
+        assert_eq!(NAME.fit("category_name", &tokens("products")), 0.0);
         let table = tokens("products");
         assert!(NAME.fit("product_label", &table) > NAME.fit("shelf_label", &table));
     }
