@@ -11,6 +11,7 @@ mod error;
 mod fail_point;
 mod ingest;
 mod journal;
+mod key_comparison;
 mod lake;
 mod layout;
 mod load;
@@ -23,6 +24,7 @@ mod settings;
 mod sources;
 mod staging;
 mod text_key;
+mod trial;
 mod value;
 mod variables;
 mod warehouse;
@@ -32,11 +34,12 @@ pub use discover::{
     Alternative, Answers, ColumnProposal, Dialect, DiscoverError, Discovery, EntityProposal, Guess, Proposal, Sample, Seen, ShopAnswers,
     ShopGuess,
 };
-pub use error::{IngestError, SourceError, WarehouseError};
+pub use error::{IngestError, ServerFault, SourceError, WarehouseError};
 pub use mapping::{EntityMapping, SourceMapping};
 pub use progress::{Progress, SilentProgress};
 pub use pseudonym::PseudonymKey;
 pub use record::{EntityCounts, RunKind, RunRecord, TouchedDays};
 pub use settings::WarehouseSettings;
+pub use trial::TrialRead;
 pub use variables::filled as filled_address;
 pub use warehouse::{Maintenance, Warehouse};
