@@ -110,7 +110,7 @@ impl Shop {
 
     /// Starts a command on the data folder.
     pub(crate) fn start(&self, name: &str, command: &[&str]) -> Program {
-        program(self.folder.path(), name, command)
+        Program::start(PROGRAM, name, self.folder.path(), with_data(command)).expect("the program")
     }
 
     /// Starts a command that is to die at a named point.
@@ -231,11 +231,6 @@ pub(crate) async fn run_plain(folder: &Path, arguments: &[&str]) -> Ran {
     let mut program = Program::start(PROGRAM, &name, folder, arguments).expect("the program");
     let status = program.wait(PATIENCE).await.expect("an end");
     Ran { code: status.code(), stdout: program.stdout(), stderr: program.stderr() }
-}
-
-/// Starts a command in `folder`, on the data folder `data` in it.
-pub(crate) fn program(folder: &Path, name: &str, command: &[&str]) -> Program {
-    Program::start(PROGRAM, name, folder, with_data(command)).expect("the program")
 }
 
 fn with_data<'a>(command: &[&'a str]) -> Vec<&'a str> {

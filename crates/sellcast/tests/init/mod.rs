@@ -5,13 +5,13 @@ mod shops;
 
 use std::path::Path;
 
-use sellcast_testkit::{MariaDb, Postgres, TestDir};
+use sellcast_testkit::{MariaDb, Postgres, Program, TestDir};
 use serde_json::Value;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, MySqlConnection, PgConnection};
 
 use self::shops::{CATEGORIES, PRODUCTS, sold};
-use crate::shop::{Ran, Server, program, run, run_plain};
+use crate::shop::{PATIENCE, PROGRAM, Ran, Server, run, run_plain};
 use crate::tables::Tables;
 
 const API: &str = "/api/v1/predictions/categories";
@@ -44,15 +44,29 @@ async fn init(folder: &TestDir, url: &str, options: &[&str]) -> Ran {
     run(folder.path(), &[&["init", "--source", url], options].concat()).await
 }
 
+/// Starts a command as a user does who has exported the password that `init` left out of the file.
+fn start(folder: &TestDir, url: &str, name: &str, command: &[&str]) -> Program {
+    let credentials = url.rsplit_once('@').and_then(|(before, _)| before.split_once("://")).and_then(|(_, user)| user.split_once(':'));
+    let password = credentials.map(|(_, password)| ("SELLCAST_SOURCE_PASSWORD", password));
+    let arguments = command.iter().copied().chain(["--dir", "data"]);
+    Program::start_with(PROGRAM, name, folder.path(), arguments, password).expect("the program")
+}
+
+async fn typed(folder: &TestDir, url: &str, command: &[&str]) -> Ran {
+    let mut program = start(folder, url, command[0], command);
+    let status = program.wait(PATIENCE).await.expect("an end");
+    Ran { code: status.code(), stdout: program.stdout(), stderr: program.stderr() }
+}
+
 /// The commands that a user types, to the end. Gives what `init` said.
 async fn forecasts_from(url: &str, root_categories: i64, product: &str) -> String {
     let folder = TestDir::new("init").expect("a folder");
     let said = init(&folder, url, &["--yes", "--time-zone", "Europe/Berlin"]).await.done().stdout;
     assert!(said.contains("sellcast check --dir data && sellcast run --dir data"), "{said}");
     assert!(!said.contains("person.") && !said.contains("Family1") && !said.contains("Nachname1"), "personal data is shown:\n{said}");
-    let checked = run(folder.path(), &["check"]).await.done();
+    let checked = typed(&folder, url, &["check"]).await.done();
     assert!(checked.stdout.contains("the configuration is valid"), "{}", checked.stdout);
-    let record = run(folder.path(), &["ingest", "--now", NOW, "--json"]).await.json();
+    let record = typed(&folder, url, &["ingest", "--now", NOW, "--json"]).await.json();
     for (entity, counts) in record["entities"].as_object().expect("entities") {
         assert_eq!(counts["quarantined"], serde_json::json!({}), "{entity}: {record}");
     }
@@ -64,8 +78,8 @@ async fn forecasts_from(url: &str, root_categories: i64, product: &str) -> Strin
     assert_eq!(cents, expected.cents.to_string(), "to the cent");
     let persons = tables.value("select count(*) from dim_customer where name is null or length(name) = 64").await;
     assert_eq!(tables.value("select count(*) from dim_customer").await, persons, "pseudonyms only");
-    run(folder.path(), &["forecast", "--now", NOW]).await.done();
-    let server = Server::of(program(folder.path(), "serve", &["serve", "--port", "0"])).await.ready().await;
+    typed(&folder, url, &["forecast", "--now", NOW]).await.done();
+    let server = Server::of(start(&folder, url, "serve", &["serve", "--port", "0"])).await.ready().await;
     let list = server.list(&format!("{API}?timeFrame=week&limit=100")).await;
     let categories = list["categories"].as_array().expect("a list");
     let with_sales: Vec<&Value> = categories.iter().filter(|category| category["predictedSalesAmount"].as_f64() > Some(0.0)).collect();

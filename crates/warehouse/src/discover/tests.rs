@@ -348,6 +348,155 @@ fn a_german_shop_with_text_keys_and_categories_as_text_is_understood() {
     );
 }
 
+fn keyed(mut table: catalogue::Table, key: &[&str]) -> catalogue::Table {
+    table.primary_key = key.iter().map(|column| (*column).to_owned()).collect();
+    table
+}
+
+#[test]
+fn names_stand_in_tables_of_translations_and_links_are_told_by_keys_of_one_name() {
+    let mut prestashop = catalogue(vec![
+        keyed(
+            table(
+                "ps_orders",
+                &[
+                    ("id_order", "int"),
+                    ("id_customer", "int"),
+                    ("id_cart", "int"),
+                    ("current_state", "int"),
+                    ("total_paid", "decimal(20,6)"),
+                    ("date_add", "datetime"),
+                    ("date_upd", "datetime"),
+                    ("invoice_date", "datetime"),
+                ],
+            ),
+            &["id_order"],
+        ),
+        keyed(
+            table(
+                "ps_order_detail",
+                &[
+                    ("id_order_detail", "int"),
+                    ("id_order", "int"),
+                    ("product_id", "int"),
+                    ("product_name", "text"),
+                    ("product_quantity", "int"),
+                    ("product_quantity_refunded", "int"),
+                    ("product_price", "decimal(20,6)"),
+                    ("unit_price_tax_incl", "decimal(20,6)"),
+                    ("total_price_tax_incl", "decimal(20,6)"),
+                    ("reduction_percent", "decimal(5,2)"),
+                ],
+            ),
+            &["id_order_detail"],
+        ),
+        keyed(
+            table(
+                "ps_product",
+                &[
+                    ("id_product", "int"),
+                    ("id_manufacturer", "int"),
+                    ("price", "decimal(20,6)"),
+                    ("wholesale_price", "decimal(20,6)"),
+                    ("reference", "varchar(64)"),
+                ],
+            ),
+            &["id_product"],
+        ),
+        keyed(
+            table("ps_product_lang", &[("id_product", "int"), ("id_lang", "int"), ("description", "text"), ("name", "varchar(128)")]),
+            &["id_product", "id_lang"],
+        ),
+        keyed(table("ps_category", &[("id_category", "int"), ("id_parent", "int"), ("date_add", "datetime")]), &["id_category"]),
+        keyed(
+            table("ps_category_lang", &[("id_category", "int"), ("id_lang", "int"), ("name", "varchar(128)")]),
+            &["id_category", "id_lang"],
+        ),
+        keyed(
+            table("ps_category_product", &[("id_category", "int"), ("id_product", "int"), ("position", "int")]),
+            &["id_category", "id_product"],
+        ),
+        keyed(
+            table(
+                "ps_customer",
+                &[("id_customer", "int"), ("firstname", "varchar(255)"), ("lastname", "varchar(255)"), ("email", "varchar(255)")],
+            ),
+            &["id_customer"],
+        ),
+        keyed(table("ps_manufacturer", &[("id_manufacturer", "int"), ("name", "varchar(64)")]), &["id_manufacturer"]),
+        keyed(
+            table("ps_cart_product", &[("id_cart", "int"), ("id_product", "int"), ("quantity", "int"), ("date_add", "datetime")]),
+            &["id_cart", "id_product"],
+        ),
+    ]);
+    prestashop.dialect = Dialect::Mysql;
+    let proposal = proposed(&prestashop, &Answers::default());
+    takes(
+        entity(&proposal, "transactions"),
+        &[
+            ("sale_id", "l.id_order_detail"),
+            ("product_id", "l.product_id"),
+            ("customer_id", "o.id_customer"),
+            ("quantity", "l.product_quantity"),
+            ("unit_price", "l.unit_price_tax_incl"),
+            ("total_price", "l.total_price_tax_incl"),
+            ("occurred_at", "o.date_add"),
+        ],
+    );
+    takes(
+        entity(&proposal, "products"),
+        &[
+            ("name", "(select t.name from ps_product_lang t where t.id_product = p.id_product order by t.id_lang limit 1)"),
+            ("brand", "b.name"),
+            ("current_price", "p.price"),
+        ],
+    );
+    takes(
+        entity(&proposal, "categories"),
+        &[
+            ("name", "(select t.name from ps_category_lang t where t.id_category = c.id_category order by t.id_lang limit 1)"),
+            ("parent_category_id", "nullif(c.id_parent, 0)"),
+        ],
+    );
+    takes(entity(&proposal, "customers"), &[("name", "concat(coalesce(k.firstname, ''), ' ', coalesce(k.lastname, ''))")]);
+}
+
+#[test]
+fn what_lines_of_an_order_refer_to_is_sold_whatever_it_is_called() {
+    let mut details = keyed(
+        table(
+            "Order Details",
+            &[("OrderID", "INTEGER"), ("TrackID", "INTEGER"), ("UnitPrice", "NUMERIC"), ("Quantity", "INTEGER"), ("Discount", "REAL")],
+        ),
+        &["OrderID", "TrackID"],
+    );
+    details.columns[4].sample = vec!["0.0".into(), "0.15".into()];
+    let shop = catalogue(vec![
+        keyed(table("Genre", &[("GenreID", "INTEGER"), ("GenreName", "TEXT")]), &["GenreID"]),
+        keyed(table("Track", &[("TrackID", "INTEGER"), ("Name", "TEXT"), ("GenreID", "INTEGER")]), &["TrackID"]),
+        keyed(
+            table("Orders", &[("OrderID", "INTEGER"), ("CustomerID", "TEXT"), ("OrderDate", "DATETIME"), ("ShippedDate", "DATETIME")]),
+            &["OrderID"],
+        ),
+        keyed(table("Customers", &[("CustomerID", "TEXT"), ("CompanyName", "TEXT")]), &["CustomerID"]),
+        details,
+    ]);
+    let proposal = proposed(&shop, &Answers::default());
+    assert_eq!(entity(&proposal, "products").table, "Track");
+    takes(entity(&proposal, "categories"), &[("name", "c.\"GenreName\"")]);
+    let sales = entity(&proposal, "transactions");
+    takes(
+        sales,
+        &[
+            ("occurred_at", "o.\"OrderDate\""),
+            ("discount", "round((l.\"UnitPrice\")::numeric * l.\"Quantity\" * l.\"Discount\", 2)"),
+            ("total_price", "round((l.\"UnitPrice\")::numeric * l.\"Quantity\" * (1 - l.\"Discount\"), 2)"),
+        ],
+    );
+    assert_eq!(sales.text_keys, ["sale_id", "customer_id"]);
+    assert!(sales.sql.contains("from \"Order Details\" l\njoin \"Orders\" o"), "{}", sales.sql);
+}
+
 #[test]
 fn a_plain_table_of_sales_needs_no_header_no_customers_and_no_categories() {
     let shop = catalogue(vec![

@@ -34,7 +34,7 @@ cross join lateral (
 cross join lateral (
     select string_agg(a.attname::text, chr(31) order by p.place) as names
     from unnest(k.confkey) with ordinality p (number, place) join pg_attribute a on a.attrelid = k.confrelid and a.attnum = p.number) other
-where k.contype in ('p', 'u', 'f')
+where k.contype in ('p', 'u', 'f') and n.nspname not in ('pg_catalog', 'information_schema')
 order by c.oid, k.oid";
 
 pub(super) async fn read(reader: &mut Reader) -> Result<Catalogue, SourceError> {
