@@ -59,9 +59,9 @@ async fn typed(folder: &TestDir, url: &str, command: &[&str]) -> Ran {
 }
 
 /// The commands that a user types, to the end. Gives what `init` said.
-async fn forecasts_from(url: &str, root_categories: i64, product: &str) -> String {
+async fn forecasts_from(url: &str, product: &str) -> String {
     let folder = TestDir::new("init").expect("a folder");
-    let said = init(&folder, url, &["--yes", "--time-zone", "Europe/Berlin"]).await.done().stdout;
+    let said = init(&folder, url, &["--yes"]).await.done().stdout;
     assert!(said.contains("sellcast check --dir data && sellcast run --dir data"), "{said}");
     assert!(!said.contains("person.") && !said.contains("Family1") && !said.contains("Nachname1"), "personal data is shown:\n{said}");
     let checked = typed(&folder, url, &["check"]).await.done();
@@ -83,7 +83,7 @@ async fn forecasts_from(url: &str, root_categories: i64, product: &str) -> Strin
     let list = server.list(&format!("{API}?timeFrame=week&limit=100")).await;
     let categories = list["categories"].as_array().expect("a list");
     let with_sales: Vec<&Value> = categories.iter().filter(|category| category["predictedSalesAmount"].as_f64() > Some(0.0)).collect();
-    assert_eq!(with_sales.len() as i64, root_categories, "{list}");
+    assert_eq!(with_sales.len() as i64, CATEGORIES, "{list}");
     let products = server.list(&format!("{API}/{}/products?timeFrame=week&limit=100", with_sales[0]["categoryId"])).await;
     let name = products["products"][0]["productName"].as_str().expect("a name");
     assert!(name.starts_with(product), "{products}");
@@ -95,7 +95,7 @@ async fn forecasts_from(url: &str, root_categories: i64, product: &str) -> Strin
 async fn a_german_shop_in_sqlite_has_forecasts_from_its_url_alone() {
     let folder = TestDir::new("init-sqlite").expect("a folder");
     let url = in_sqlite(folder.path(), shops::artikel()).await;
-    let said = forecasts_from(&url, CATEGORIES, "Ding ").await;
+    let said = forecasts_from(&url, "Ding ").await;
     for words in
         ["`bestellpositionen` holds the sale lines", "orders with `status` `storniert` are no sales", "the values of `artikel.warengruppe`"]
     {
@@ -106,21 +106,26 @@ async fn a_german_shop_in_sqlite_has_forecasts_from_its_url_alone() {
 #[tokio::test]
 async fn woocommerce_on_mariadb_has_forecasts_from_its_url_alone() {
     let url = in_mariadb(shops::woocommerce()).await;
-    let said = forecasts_from(&url, CATEGORIES, "Thing ").await;
+    let said = forecasts_from(&url, "Thing ").await;
     assert!(said.contains("these are the tables of WooCommerce"), "{said}");
 }
 
 #[tokio::test]
 async fn spree_on_postgresql_has_forecasts_from_its_url_alone() {
     let url = in_postgres(shops::spree()).await;
-    let said = forecasts_from(&url, CATEGORIES, "Thing ").await;
-    assert!(said.contains("currency: GBP (the most frequent value of"), "{said}");
+    let zoned = format!("alter database {} set timezone to 'Europe/London'", url.rsplit_once('/').expect("a name").1);
+    let mut owner = PgConnection::connect(&url).await.expect("a connection");
+    sqlx::raw_sql(AssertSqlSafe(zoned)).execute(&mut owner).await.expect("a zone");
+    let said = forecasts_from(&url, "Thing ").await;
+    for words in ["currency: GBP (the most frequent value of", "time zone: Europe/London (the database is set to it)", "country: GB"] {
+        assert!(said.contains(words), "`{words}` is not said:\n{said}");
+    }
 }
 
 #[tokio::test]
 async fn odoo_on_postgresql_has_forecasts_from_its_url_alone() {
     let url = in_postgres(shops::odoo()).await;
-    let said = forecasts_from(&url, CATEGORIES, "Thing ").await;
+    let said = forecasts_from(&url, "Thing ").await;
     assert!(said.contains("orders with `state`") && said.contains("`sale_order_line` holds the sale lines"), "{said}");
 }
 

@@ -37,6 +37,13 @@ cross join lateral (
 where k.contype in ('p', 'u', 'f') and n.nspname not in ('pg_catalog', 'information_schema')
 order by c.oid, k.oid";
 
+/// The session's own zone is ours. A zone set for the database counts; else the server's, which its log shares.
+const TIME_ZONE: &str = "
+select coalesce(
+    (select split_part(c, '=', 2) from pg_db_role_setting s cross join unnest(s.setconfig) c
+     where s.setrole = 0 and s.setdatabase = (select oid from pg_database where datname = current_database()) and lower(c) like 'timezone=%' limit 1),
+    current_setting('log_timezone'))";
+
 pub(super) async fn read(reader: &mut Reader) -> Result<Catalogue, SourceError> {
     let mut tables = Tables::new();
     // A schema on the search path needs no name before its tables; the first table of a name wins.
@@ -73,7 +80,7 @@ pub(super) async fn read(reader: &mut Reader) -> Result<Catalogue, SourceError> 
             _ => {}
         }
     }
-    let zone = reader.texts("select coalesce((select reset_val from pg_settings where name = 'TimeZone'), 'UTC')").await?;
+    let zone = reader.texts(TIME_ZONE).await?;
     let time_zone = zone.first().map(|row| text(row, 0));
     Ok(Catalogue { dialect: Dialect::Postgres, tables: tables.into_values().collect(), time_zone })
 }
