@@ -44,11 +44,6 @@ impl<'a> Scope<'a> {
         &self.catalogue.tables[at]
     }
 
-    /// Words of the table's name.
-    pub(super) fn words(&self, at: usize) -> &[String] {
-        &self.bare[at]
-    }
-
     /// How well the table's name fits.
     pub(super) fn named(&self, at: usize, concept: &Concept) -> f64 {
         concept.fit_words(&self.bare[at], &[])
@@ -181,7 +176,7 @@ mod tests {
             refers(table("spree_users", &[("id", "bigint"), ("bill_to", "bigint")]), "bill_to", "spree_orders"),
         ]);
         let scope = Scope::of(&shop);
-        assert_eq!(scope.words(1), ["line", "items"]);
+        assert_eq!(scope.bare[1], ["line", "items"]);
         assert_eq!(linked(&scope, "spree_line_items", "variant_id"), Some(("spree_variants".into(), false)));
         assert_eq!(linked(&scope, "spree_line_items", "order_id"), Some(("spree_orders".into(), false)));
         assert_eq!(linked(&scope, "spree_variants", "product_id"), Some(("spree_products".into(), false)));
