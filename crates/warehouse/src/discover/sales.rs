@@ -96,17 +96,23 @@ fn candidate(scope: &Scope<'_>, line: usize, products: Option<&str>) -> Option<S
 
 fn product_path(scope: &Scope<'_>, line: usize, pinned: Option<&str>) -> Option<ProductPath> {
     let named_text = |at: usize| names_of(scope, at).is_some();
+    let is_asked = |at: usize| pinned.is_some_and(|pinned| super::proposal::is_named(&scope.table(at).full_name(), pinned));
     let mut paths = Vec::new();
     for link in scope.links_of(line).filter(|link| link.to != line && scope.table(link.to).readable) {
         let is_variant = scope.named(link.to, &VARIANT) >= 0.6 || !named_text(link.to);
         let climbs = scope.links_of(link.to).filter(|climb| {
-            is_variant && climb.to != link.to && climb.to != line && scope.named(climb.to, &PRODUCT) >= 0.4 && named_text(climb.to)
+            is_variant
+                && !is_asked(link.to)
+                && climb.to != link.to
+                && climb.to != line
+                && scope.named(climb.to, &PRODUCT) >= 0.4
+                && named_text(climb.to)
         });
         let climb = climbs.max_by(|left, right| scope.named(left.to, &PRODUCT).total_cmp(&scope.named(right.to, &PRODUCT))).cloned();
         let at = climb.as_ref().map_or(link.to, |climb| climb.to);
         let named = scope.named(at, &PRODUCT).max(PRODUCT.fit_words(&key_stem(&link.column), &[])).max(by_place(scope, line, at));
         let told = named_text(at) || scope.best(at, &CODE, super::draft::is_text).is_some();
-        let is_wanted = pinned.is_none_or(|pinned| super::proposal::is_named(&scope.table(at).full_name(), pinned));
+        let is_wanted = pinned.is_none() || is_asked(at);
         if is_wanted && told && (named >= 0.4 || pinned.is_some()) {
             let score = 0.5 * named + 0.2 * f64::from(u8::from(named_text(at))) + 0.3 * link.score;
             paths.push(ProductPath { link: link.clone(), climb, score });

@@ -150,6 +150,14 @@ fn spree_is_seen_through_without_a_single_foreign_key() {
     takes(customers, &[("email", "k.email"), ("last_login", "k.last_sign_in_at")]);
 }
 
+#[test]
+fn variants_are_products_where_a_person_says_so() {
+    let answers = Answers { tables: vec![("products".into(), "spree_variants".into())], ..Answers::default() };
+    let proposal = proposed(&spree(), &answers);
+    takes(entity(&proposal, "transactions"), &[("product_id", "l.variant_id")]);
+    takes(entity(&proposal, "products"), &[("product_id", "p.id"), ("name", "p.sku")]);
+}
+
 fn odoo() -> Catalogue {
     let times = [
         ("create_date", "timestamp without time zone"),
