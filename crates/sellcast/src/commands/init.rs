@@ -4,10 +4,8 @@
 use std::io::IsTerminal;
 use std::path::PathBuf;
 
-use anyhow::{Context, bail};
-use chrono_tz::Tz;
+use anyhow::Context;
 use clap::Args;
-use sellcast_domain::Currency;
 use sellcast_warehouse::{Answers, DiscoverError, Discovery, Proposal, ShopAnswers, SourceError, filled_address};
 
 use super::init_file::{Source, Written};
@@ -63,7 +61,8 @@ impl Init {
                 file.display()
             )));
         }
-        let mut answers = self.answers().map_err(usage)?;
+        let shop = ShopAnswers { currency: self.currency, time_zone: self.time_zone, country: self.country };
+        let mut answers = Answers { tables: self.table, shop };
         let here = std::env::current_dir().context("cannot tell the current folder")?;
         let source = Source::new(&self.source, &here);
         let url = filled_address(&self.source, |name| std::env::var(name).ok()).map_err(|fault| usage(anyhow::anyhow!(fault)))?;
@@ -73,43 +72,22 @@ impl Init {
         if self.json {
             return print_json(&proposal);
         }
-        if !self.yes && std::io::stdin().is_terminal() {
-            let mut talk = Talk::new(std::io::stdin().lock(), std::io::stderr());
-            if talk.tables(&proposal, &mut answers)? {
-                proposal = discovery.propose(&answers).await.map_err(failure)?;
-            }
-            talk.shop(&mut proposal)?;
+        if !self.yes && std::io::stdin().is_terminal() && talk(&proposal, &mut answers)? {
+            proposal = discovery.propose(&answers).await.map_err(failure)?;
         }
         print(&init_talk::shown(&proposal));
-        checked(&proposal).map_err(usage)?;
         let written = Written { source: &source, name: self.name.as_deref(), proposal: &proposal };
         written.save(&file)?;
         print(&written.ending(&self.dir, &file));
         Ok(())
     }
-
-    fn answers(&self) -> anyhow::Result<Answers> {
-        let shop = ShopAnswers { currency: self.currency.clone(), time_zone: self.time_zone.clone(), country: self.country.clone() };
-        if let Some(currency) = &self.currency {
-            Currency::try_from(currency.clone()).map_err(anyhow::Error::msg)?;
-        }
-        if let Some(zone) = &self.time_zone
-            && zone.parse::<Tz>().is_err()
-        {
-            bail!("`{zone}` is no time zone; write an IANA name such as `Europe/Berlin`");
-        }
-        Ok(Answers { tables: self.table.clone(), shop })
-    }
 }
 
-/// What a person typed must be as the configuration wants it.
-fn checked(proposal: &Proposal) -> anyhow::Result<()> {
-    let shop = &proposal.shop;
-    Currency::try_from(shop.currency.value.clone()).map_err(anyhow::Error::msg)?;
-    if shop.time_zone.value.parse::<Tz>().is_err() {
-        bail!("`{}` is no time zone; write an IANA name such as `Europe/Berlin`", shop.time_zone.value);
-    }
-    Ok(())
+/// Asks what cannot be known; did an answer change anything?
+fn talk(proposal: &Proposal, answers: &mut Answers) -> std::io::Result<bool> {
+    let mut talk = Talk::new(std::io::stdin().lock(), std::io::stderr());
+    let tables = talk.tables(proposal, answers)?;
+    Ok(talk.shop(proposal, answers)? || tables)
 }
 
 fn failure(error: DiscoverError) -> Failure {
@@ -120,6 +98,7 @@ fn failure(error: DiscoverError) -> Failure {
             | DiscoverError::NoSuchEntity(_)
             | DiscoverError::NoSuchTable { .. }
             | DiscoverError::Unfit { .. }
+            | DiscoverError::WrongAnswer { .. }
     );
     Failure { error: error.into(), code: if is_usage { 2 } else { 1 } }
 }

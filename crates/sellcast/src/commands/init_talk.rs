@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 use std::io::{BufRead, Write};
 
-use sellcast_warehouse::{Answers, EntityProposal, Guess, Proposal, Sample};
+use sellcast_warehouse::{Answers, EntityProposal, Proposal, Sample};
 
 /// Longer values are cut in the table of sample rows.
 const MOST_LETTERS: usize = 24;
@@ -43,20 +43,21 @@ impl<R: BufRead, W: Write> Talk<R, W> {
         Ok(changed)
     }
 
-    /// Asks about the shop what nothing tells.
-    pub(super) fn shop(&mut self, proposal: &mut Proposal) -> std::io::Result<()> {
-        let shop = &mut proposal.shop;
-        for (question, guess) in [
-            ("time zone of the shop (IANA name)", &mut shop.time_zone),
-            ("currency (ISO 4217)", &mut shop.currency),
-            ("country for public holidays (ISO 3166, two letters; empty for none)", &mut shop.country),
+    /// Asks about the shop what nothing tells; was anything answered that changes the proposal?
+    pub(super) fn shop(&mut self, proposal: &Proposal, answers: &mut Answers) -> std::io::Result<bool> {
+        let (shop, said) = (&proposal.shop, &mut answers.shop);
+        let mut changed = false;
+        for (question, guess, answer) in [
+            ("time zone of the shop (IANA name)", &shop.time_zone, &mut said.time_zone),
+            ("currency (ISO 4217)", &shop.currency, &mut said.currency),
+            ("country for public holidays (ISO 3166, two letters; empty for none)", &shop.country, &mut said.country),
         ] {
             if guess.is_default {
-                let value = self.ask(question, &guess.value)?;
-                *guess = Guess { value, reason: "as you said".to_owned(), is_default: false };
+                *answer = Some(self.ask(question, &guess.value)?);
+                changed = true;
             }
         }
-        Ok(())
+        Ok(changed)
     }
 
     /// An answer; an empty one is the default.
@@ -129,7 +130,7 @@ fn show_rows(sample: &Sample, text: &mut String) {
 
 #[cfg(test)]
 mod tests {
-    use sellcast_warehouse::{Alternative, Dialect, ShopGuess};
+    use sellcast_warehouse::{Alternative, Dialect, Guess, ShopGuess};
 
     use super::*;
 
@@ -153,16 +154,13 @@ mod tests {
 
     #[test]
     fn only_close_rivals_and_what_nothing_tells_are_asked() {
-        let (mut proposal, mut answers, mut said) = (proposal(), Answers::default(), Vec::new());
+        let (proposal, mut answers, mut said) = (proposal(), Answers::default(), Vec::new());
         let mut talk = Talk::new("2\nEurope/Berlin\n\n".as_bytes(), &mut said);
         assert!(talk.tables(&proposal, &mut answers).expect("answers"));
-        talk.shop(&mut proposal).expect("answers");
+        assert!(talk.shop(&proposal, &mut answers).expect("answers"));
         assert_eq!(answers.tables, [("transactions".to_owned(), "invoices".to_owned())]);
-        let shop = &proposal.shop;
-        assert_eq!(
-            (shop.time_zone.value.as_str(), shop.country.value.as_str(), shop.currency.value.as_str()),
-            ("Europe/Berlin", "", "EUR")
-        );
+        let shop = &answers.shop;
+        assert_eq!((shop.time_zone.as_deref(), shop.country.as_deref(), shop.currency.as_deref()), (Some("Europe/Berlin"), Some(""), None));
         let said = String::from_utf8(said).expect("text");
         assert!(said.contains("2) invoices") && !said.contains("carts") && !said.contains("currency"), "{said}");
     }

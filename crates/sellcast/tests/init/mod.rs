@@ -107,7 +107,9 @@ async fn a_german_shop_in_sqlite_has_forecasts_from_its_url_alone() {
 async fn woocommerce_on_mariadb_has_forecasts_from_its_url_alone() {
     let url = in_mariadb(shops::woocommerce()).await;
     let said = forecasts_from(&url, "Thing ").await;
-    assert!(said.contains("these are the tables of WooCommerce"), "{said}");
+    for words in ["these are the tables of WooCommerce", "currency: PLN (the shop's setting", "time zone: Europe/Warsaw", "country: PL"] {
+        assert!(said.contains(words), "`{words}` is not said:\n{said}");
+    }
 }
 
 #[tokio::test]

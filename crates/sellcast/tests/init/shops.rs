@@ -98,6 +98,8 @@ const OPENED: &str = "'2016-12-01 09:00:00'";
 
 pub(super) fn woocommerce() -> String {
     let (orders, mut sql) = (orders(), Inserts(include_str!("woocommerce.sql").to_owned()));
+    let settings = [("woocommerce_currency", "PLN"), ("timezone_string", "Europe/Warsaw"), ("woocommerce_default_country", "PL:PL-MZ")];
+    sql.add("wp_options (option_name, option_value)", settings.map(|(name, value)| format!("'{name}', '{value}'")));
     sql.add("wp_terms (term_id, name, slug)", (1..=CATEGORIES + 1).map(|id| format!("{id}, 'Shelf {id}', 'shelf-{id}'")));
     let taxonomy = |id| if id > CATEGORIES { "product_tag" } else { "product_cat" };
     sql.add(

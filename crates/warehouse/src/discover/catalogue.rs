@@ -22,6 +22,8 @@ pub(crate) struct Catalogue {
     pub(crate) tables: Vec<Table>,
     /// The time zone that the database is set to, if it has one.
     pub(crate) time_zone: Option<String>,
+    /// Settings of the shop software, by their names there.
+    pub(crate) settings: Vec<(String, String)>,
 }
 
 /// A table or a view.
@@ -78,6 +80,13 @@ pub(crate) enum Family {
     Uuid,
     Bytes,
     Other,
+}
+
+impl Catalogue {
+    /// A setting of the shop software, unless it is empty.
+    pub(crate) fn setting(&self, name: &str) -> Option<&str> {
+        self.settings.iter().find(|(known, value)| known == name && !value.is_empty()).map(|(_, value)| value.as_str())
+    }
 }
 
 impl Family {

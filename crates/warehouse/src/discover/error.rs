@@ -56,6 +56,14 @@ pub enum DiscoverError {
         /// Why not.
         why: String,
     },
+    /// What a person said about the shop cannot be.
+    #[error("`{value}` is no {what}")]
+    WrongAnswer {
+        /// What it was to be, with an example.
+        what: String,
+        /// What was said.
+        value: String,
+    },
     /// A proposed query fails.
     #[error("the query proposed for `{entity}` fails:\n{sql}")]
     Query {

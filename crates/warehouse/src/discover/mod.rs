@@ -88,6 +88,7 @@ impl Discovery {
 
 /// The mapping that a catalogue suggests.
 fn propose(catalogue: &Catalogue, answers: &Answers) -> Result<Proposal, DiscoverError> {
+    answers.shop.check()?;
     for (entity, table) in &answers.tables {
         if !["transactions", "products", "categories", "customers", "promotions"].contains(&entity.as_str()) {
             return Err(DiscoverError::NoSuchEntity(entity.clone()));

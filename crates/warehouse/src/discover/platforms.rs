@@ -30,6 +30,19 @@ pub(super) fn recognise(catalogue: &Catalogue) -> Option<(Platform, String)> {
     })
 }
 
+/// WooCommerce's own names for its currency, time zone and country.
+pub(super) const CURRENCY: &str = "woocommerce_currency";
+pub(super) const TIME_ZONE: &str = "timezone_string";
+pub(super) const COUNTRY: &str = "woocommerce_default_country";
+
+/// The query for what the software knows about the shop, name and value, where that is known.
+pub(super) fn settings_query(catalogue: &Catalogue) -> Option<String> {
+    let (platform, prefix) = recognise(catalogue)?;
+    (platform.name == "WooCommerce").then(|| {
+        format!("select option_name, option_value from {prefix}options where option_name in ('{CURRENCY}', '{TIME_ZONE}', '{COUNTRY}')")
+    })
+}
+
 /// An entity of a software's own shape: entity, its main table, reasons, columns, and what follows the columns.
 type Template = (&'static str, &'static str, &'static [&'static str], &'static [(&'static str, &'static str)], &'static str);
 

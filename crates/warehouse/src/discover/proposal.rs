@@ -97,7 +97,7 @@ pub struct Sample {
 }
 
 /// A table that is less likely than this share of the best one's score is not worth a word.
-const WORTH_A_WORD: f64 = 0.6;
+const WORTH_A_WORD: f64 = 0.7;
 /// Another table counts as almost as good from this share of the best one's score on.
 const CLOSE: f64 = 0.92;
 

@@ -3,7 +3,7 @@
 use super::catalogue::{Catalogue, Column, Dialect, Family, ForeignKey, Table};
 
 pub(super) fn catalogue(tables: Vec<Table>) -> Catalogue {
-    Catalogue { dialect: Dialect::Postgres, tables, time_zone: None }
+    Catalogue { dialect: Dialect::Postgres, tables, time_zone: None, settings: Vec::new() }
 }
 
 /// A table whose key is `id`, if it has one.

@@ -7,6 +7,7 @@ mod sqlite;
 use std::collections::BTreeMap;
 
 use super::catalogue::{Catalogue, Column, Dialect, Family, Table};
+use super::platforms;
 use super::words::{CURRENCY, STATUS};
 use crate::error::SourceError;
 use crate::sources::Reader;
@@ -45,6 +46,11 @@ pub(super) async fn read(reader: &mut Reader, dialect: Dialect) -> Result<Catalo
     for table in catalogue.tables.iter_mut().filter(|table| table.readable) {
         // A broken view, or a table that is locked: it cannot be a source either.
         table.readable = look_into(reader, dialect, table).await.is_ok();
+    }
+    if let Some(sql) = platforms::settings_query(&catalogue)
+        && let Ok(rows) = reader.texts(&sql).await
+    {
+        catalogue.settings = rows.iter().map(|row| (text(row, 0), text(row, 1))).collect();
     }
     Ok(catalogue)
 }

@@ -62,7 +62,7 @@ pub(super) async fn read(reader: &mut Reader) -> Result<Catalogue, SourceError> 
     }
     let zone = "select if(@@global.time_zone = 'SYSTEM', @@system_time_zone, @@global.time_zone)";
     let time_zone = reader.texts(zone).await?.first().map(|row| text(row, 0));
-    Ok(Catalogue { dialect: Dialect::Mysql, tables: tables.into_values().collect(), time_zone })
+    Ok(Catalogue { dialect: Dialect::Mysql, tables: tables.into_values().collect(), time_zone, settings: Vec::new() })
 }
 
 /// The labels of `enum('a','b')`.

@@ -82,5 +82,5 @@ pub(super) async fn read(reader: &mut Reader) -> Result<Catalogue, SourceError> 
     }
     let zone = reader.texts(TIME_ZONE).await?;
     let time_zone = zone.first().map(|row| text(row, 0));
-    Ok(Catalogue { dialect: Dialect::Postgres, tables: tables.into_values().collect(), time_zone })
+    Ok(Catalogue { dialect: Dialect::Postgres, tables: tables.into_values().collect(), time_zone, settings: Vec::new() })
 }

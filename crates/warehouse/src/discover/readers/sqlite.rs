@@ -20,7 +20,7 @@ pub(super) async fn read(reader: &mut Reader) -> Result<Catalogue, SourceError> 
         // A view over a table that is gone has no columns to tell.
         table.readable = fill(reader, table).await.is_ok();
     }
-    Ok(Catalogue { dialect: Dialect::Sqlite, tables: tables.into_values().collect(), time_zone: None })
+    Ok(Catalogue { dialect: Dialect::Sqlite, tables: tables.into_values().collect(), time_zone: None, settings: Vec::new() })
 }
 
 async fn fill(reader: &mut Reader, table: &mut Table) -> Result<(), SourceError> {
