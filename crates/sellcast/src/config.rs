@@ -108,7 +108,7 @@ impl Config {
             figment = figment.merge(Toml::file_exact(&file));
         }
         let figment = figment.merge(Env::prefixed("SELLCAST__").split("__"));
-        let config: Self = figment.extract().map_err(|errors| {
+        let mut config: Self = figment.extract().map_err(|errors| {
             let lines: Vec<String> = errors.into_iter().map(|error| explain(&error)).collect();
             anyhow::anyhow!(
                 "the configuration `{}` is not valid:\n  {}\n  every key is listed by `sellcast config`",
@@ -116,6 +116,13 @@ impl Config {
                 lines.join("\n  ")
             )
         })?;
+        if let Some(source) = config.source.take() {
+            let filled = source.with_variables(|name| std::env::var(name).ok());
+            config.source =
+                Some(filled.map_err(|faults| {
+                    anyhow::anyhow!("the configuration `{}` cannot be used:\n  {}", file.display(), faults.join("\n  "))
+                })?);
+        }
         if config.forecast.rounds == 0 || config.forecast.rounds > 5_000 {
             bail!("`forecast.rounds` is {}: between 1 and 5000 are allowed", config.forecast.rounds);
         }
@@ -141,7 +148,7 @@ impl Config {
     pub(crate) fn mapping(&self, dir: &Path) -> anyhow::Result<&SourceMapping> {
         self.source.as_ref().with_context(|| {
             format!(
-                "no `[source]` in `{}`: map the shop's tables first (docs/configuration.md shows how)",
+                "no `[source]` in `{}`: map the shop's tables first, with `sellcast init --source URL` or by hand (docs/configuration.md shows how)",
                 dir.join("sellcast.toml").display()
             )
         })
@@ -189,5 +196,7 @@ mod tests {
         refuses("[experiment]\nframe = \"week\"\narms = [\"published\", \"mean_8w\"]\nshare = [1]\n", &["experiment.share"]);
         refuses("[experiment]\nframe = \"fortnight\"\narms = [\"published\", \"mean_8w\"]\n", &["experiment.frame", "half_year"]);
         refuses("[nonsense]\nkey = 1\n", &["nonsense"]);
+        let source = "[source]\nurl = \"postgres://ada:${SELLCAST_NOT_SET}@db/shop\"\ncategories.sql = \"\"\nproducts.sql = \"\"\ntransactions.sql = \"\"\n";
+        refuses(source, &["SELLCAST_NOT_SET", "export"]);
     }
 }

@@ -6,6 +6,7 @@ mod bad_source;
 mod champions;
 mod demo;
 mod experiments;
+mod init;
 mod kills;
 mod operation;
 mod pages;

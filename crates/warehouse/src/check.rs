@@ -133,6 +133,16 @@ impl Survey {
                 self.fault(entity.name(), format!("the cursor `{cursor}` is not a time; use `updated_at`, `created_at` or `occurred_at`"));
             }
         }
+        for name in &query.text_keys {
+            if entity.column(name).is_none_or(|column| column.kind != crate::entity::ColumnKind::Key) {
+                self.fault(entity.name(), format!("`{name}` in `text_keys` is no key; name keys such as `{}`", entity.key()[0]));
+            } else if !shape.columns.contains_key(name) {
+                self.fault(
+                    entity.name(),
+                    format!("`{name}` in `text_keys` is not among the query's columns; add it to `sql` or leave it out"),
+                );
+            }
+        }
         self.shapes.insert(entity, shape);
     }
 }

@@ -64,7 +64,7 @@ impl Site<'_> {
             let after =
                 query.cursor.as_deref().zip(positions.get(entity.name()).and_then(|position| position.parse::<DateTime<Utc>>().ok()));
             let extract = Extract { sql: &query.sql, after: after.map(|(cursor, position)| (cursor, position - lag)) };
-            let stager = Stager::new(entity, columns, Secrets::Replace(key));
+            let stager = Stager::new(entity, columns, Secrets::Replace(key)).with_text_keys(&query.text_keys);
             let highest = self.read_and_load(&mut run, entity, query, reader, extract, stager).await?;
             // A cursor from the future must not hide the rows between now and then.
             if let Some(highest) = highest.map(|highest| highest.min(self.now)).max(after.map(|(_, position)| position)) {
@@ -72,7 +72,7 @@ impl Site<'_> {
             }
             let compared = comparison.of(entity, query, positions.get(entity.name()).and_then(|position| position.parse().ok()), lag);
             if let Some(compared) = compared {
-                let keys = present_keys(entity, query, reader, compared).await?;
+                let keys = present_keys(entity, query, reader, compared, key).await?;
                 load::remove(&mut run, entity, keys, compared, comparison.caution(mapping)).await?;
             }
             fail_point(entity.name());

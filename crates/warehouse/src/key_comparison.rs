@@ -10,6 +10,7 @@ use crate::error::{Computing, IngestError};
 use crate::journal::Past;
 use crate::load::{Caution, Compared};
 use crate::mapping::{EntityMapping, SourceMapping};
+use crate::pseudonym::PseudonymKey;
 use crate::sources::{Extract, Reader};
 use crate::staging::{Secrets, Staged, Stager};
 
@@ -59,6 +60,7 @@ pub(crate) async fn present_keys(
     query: &EntityMapping,
     reader: &mut Reader,
     compared: Compared,
+    key: &PseudonymKey,
 ) -> Result<Vec<RecordBatch>, IngestError> {
     let is_key = |column: &Column| entity.key().contains(&column.name);
     let columns: Vec<&'static Column> = entity.columns().iter().filter(|column| is_key(column)).collect();
@@ -68,7 +70,7 @@ pub(crate) async fn present_keys(
         // A source may write times in ways that compare wrongly as text: the keys of a day more cost little.
         Compared::Since(since) => Some(("occurred_at", since - Duration::days(1))),
     };
-    let stager = Stager::new(entity, columns, Secrets::AlreadyReplaced);
+    let stager = Stager::new(entity, columns, Secrets::Replace(key)).with_text_keys(&query.text_keys);
     let (sender, mut receiver) = mpsc::channel::<Staged>(BATCHES_AHEAD);
     let reading = reader.read(Extract { sql: &query.sql, after }, stager, sender);
     let collecting = async {

@@ -5,6 +5,7 @@ mod calendar;
 mod category_tree;
 mod cells;
 mod check;
+mod discover;
 mod entity;
 mod error;
 mod fail_point;
@@ -22,11 +23,17 @@ mod record;
 mod settings;
 mod sources;
 mod staging;
+mod text_key;
 mod trial;
 mod value;
+mod variables;
 mod warehouse;
 
 pub use check::MappingFault;
+pub use discover::{
+    Alternative, Answers, ColumnProposal, Dialect, DiscoverError, Discovery, EntityProposal, Guess, Proposal, Sample, Seen, ShopAnswers,
+    ShopGuess,
+};
 pub use error::{IngestError, ServerFault, SourceError, WarehouseError};
 pub use mapping::{EntityMapping, SourceMapping};
 pub use progress::{Progress, SilentProgress};
@@ -34,4 +41,5 @@ pub use pseudonym::PseudonymKey;
 pub use record::{EntityCounts, RunKind, RunRecord, TouchedDays};
 pub use settings::WarehouseSettings;
 pub use trial::TrialRead;
+pub use variables::filled as filled_address;
 pub use warehouse::{Maintenance, Warehouse};

@@ -3,6 +3,7 @@
 use serde::Deserialize;
 
 use crate::entity::Entity;
+use crate::variables;
 
 /// Where each entity comes from.
 #[derive(Deserialize, Clone, Debug)]
@@ -51,6 +52,10 @@ pub struct EntityMapping {
     /// whole at each run.
     #[serde(default)]
     pub cursor: Option<String>,
+    /// Keys that are text in the source (codes, UUIDs): the reader makes 64-bit numbers of them by a hash that is the same
+    /// for every source and run.
+    #[serde(default)]
+    pub text_keys: Vec<String>,
 }
 
 const fn default_lag_hours() -> u32 {
@@ -72,6 +77,25 @@ impl SourceMapping {
             Entity::Promotions => self.promotions.as_ref(),
             Entity::Events => self.events.as_ref(),
         }
+    }
+
+    /// The mapping with each `${NAME}` in its addresses replaced by what `lookup` has for the name.
+    ///
+    /// # Errors
+    /// What is wrong with each address: a variable that is not set, or a brace that does not close.
+    pub fn with_variables(mut self, lookup: impl Fn(&str) -> Option<String>) -> Result<Self, Vec<String>> {
+        let entities = [Some(&mut self.categories), Some(&mut self.products), self.customers.as_mut(), Some(&mut self.transactions)];
+        let others = [self.promotions.as_mut(), self.events.as_mut()];
+        let urls = entities.into_iter().chain(others).flatten().map(|entity| &mut entity.url).chain([&mut self.url]);
+        let mut faults = Vec::new();
+        for url in urls.flatten() {
+            match variables::filled(url, &lookup) {
+                Ok(filled) => *url = filled,
+                Err(fault) => faults.push(fault),
+            }
+        }
+        faults.dedup();
+        if faults.is_empty() { Ok(self) } else { Err(faults) }
     }
 
     /// The mapped entities in loading order, each with its query and its source's address.

@@ -29,6 +29,13 @@ impl PseudonymKey {
         }
     }
 
+    /// The keyed hash of a text, as its first eight bytes.
+    pub(crate) fn number(&self, text: &[u8]) -> [u8; 8] {
+        let mut number = [0; 8];
+        number.copy_from_slice(&blake3::keyed_hash(&self.0, text).as_bytes()[..8]);
+        number
+    }
+
     /// The pseudonym of a text: 64 hexadecimal digits.
     pub(crate) fn pseudonym(&self, text: &str) -> String {
         blake3::keyed_hash(&self.0, text.as_bytes()).to_hex().to_string()

@@ -13,6 +13,7 @@ use serde_json::{Map, Value as Json};
 
 use crate::entity::{Column, ColumnKind, Entity, Presence};
 use crate::pseudonym::PseudonymKey;
+use crate::text_key;
 use crate::value::{Unparsable, Value};
 
 /// Rows per staged batch.
@@ -52,6 +53,8 @@ pub(crate) struct Stager<'a> {
     columns: Vec<&'static Column>,
     builders: Vec<Builder>,
     secrets: Secrets<'a>,
+    /// Which columns are keys that the source has as text.
+    text_keys: Vec<bool>,
     refs: Int64Builder,
     good: Vec<bool>,
     rejects: Vec<Reject>,
@@ -72,7 +75,15 @@ impl<'a> Stager<'a> {
     pub(crate) fn new(entity: Entity, columns: Vec<&'static Column>, secrets: Secrets<'a>) -> Self {
         let builders = columns.iter().map(|column| Builder::of(column.kind)).collect();
         let refs = Int64Builder::with_capacity(BATCH_ROWS);
-        Self { entity, columns, builders, secrets, refs, good: Vec::new(), rejects: Vec::new(), next_ref: 0 }
+        Self { entity, columns, builders, secrets, text_keys: Vec::new(), refs, good: Vec::new(), rejects: Vec::new(), next_ref: 0 }
+    }
+
+    /// The same, with keys that the source has as text.
+    pub(crate) fn with_text_keys(mut self, names: &[String]) -> Self {
+        if !names.is_empty() {
+            self.text_keys = self.columns.iter().map(|column| names.iter().any(|name| name == column.name)).collect();
+        }
+        self
     }
 
     pub(crate) fn columns(&self) -> &[&'static Column] {
@@ -85,6 +96,19 @@ impl<'a> Stager<'a> {
 
     /// Adds a row.
     pub(crate) fn push(&mut self, values: &[Value<'_>]) {
+        if self.text_keys.is_empty() {
+            return self.push_plain(values);
+        }
+        let is_text = self.text_keys.iter().copied().chain(std::iter::repeat(false));
+        let hashed = |((column, value), is_text): ((&&'static Column, &_), bool)| match is_text {
+            true => text_key::hashed(*value, column.name, self.secrets),
+            false => *value,
+        };
+        let values: Vec<Value<'_>> = self.columns.iter().zip(values).zip(is_text).map(hashed).collect();
+        self.push_plain(&values);
+    }
+
+    fn push_plain(&mut self, values: &[Value<'_>]) {
         let mut fault = None;
         for ((column, builder), value) in self.columns.iter().zip(&mut self.builders).zip(values) {
             let empty = match builder.append(*value, column.kind, self.secrets) {
@@ -245,6 +269,23 @@ mod tests {
         let rules: Vec<_> = staged.rejects.iter().map(|reject| (reject.rule.as_str(), reject.row_ref)).collect();
         assert_eq!(rules, [("unparsable_current_price", 1), ("missing_key", 2), ("missing_name", 3)]);
         assert_eq!(staged.rejects[0].row_json, r#"{"category_id":9,"current_price":"cheap","name":"coffee","product_id":2}"#);
+    }
+
+    #[test]
+    fn keys_that_are_text_become_numbers_and_stay_so_in_quarantine() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let key = PseudonymKey::load_or_create(&folder.path().join("key")).expect("a key");
+        let columns: Vec<_> = ["product_id", "name", "category_id"].iter().filter_map(|name| Entity::Products.column(name)).collect();
+        let names = ["product_id".to_owned()];
+        let mut stager = Stager::new(Entity::Products, columns.clone(), Secrets::Replace(&key)).with_text_keys(&names);
+        stager.push(&[Value::Text("TEA-1"), Value::Text("tea"), Value::Int(9)]);
+        stager.push(&[Value::Text(" "), Value::Text("nameless"), Value::Int(9)]);
+        stager.push(&[Value::Text("TEA-2"), Value::Text("more tea"), Value::Text("nine")]);
+        let staged = stager.finish().expect("a batch");
+        let rules: Vec<_> = staged.rejects.iter().map(|reject| reject.rule.as_str()).collect();
+        assert_eq!((staged.batch.num_rows(), rules.as_slice()), (1, ["missing_key", "unparsable_category_id"].as_slice()));
+        let kept: serde_json::Map<String, Json> = serde_json::from_str(&staged.rejects[1].row_json).expect("JSON");
+        assert!(kept["product_id"].is_i64() && kept["category_id"] == "nine", "{kept:?}");
     }
 
     #[test]

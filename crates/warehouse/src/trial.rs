@@ -51,7 +51,7 @@ pub(crate) async fn read(
         let given = survey.shapes.get(&entity).map(|shape| &shape.columns);
         let columns: Vec<&'static Column> =
             entity.columns().iter().filter(|column| given.is_some_and(|given| given.contains_key(column.name))).collect();
-        let stager = Stager::new(entity, columns, Secrets::Replace(key));
+        let stager = Stager::new(entity, columns, Secrets::Replace(key)).with_text_keys(&query.text_keys);
         let (sender, mut receiver) = mpsc::channel::<Staged>(BATCHES_AHEAD);
         let reading = reader.read(Extract { sql: &query.sql, after: None }, stager, sender);
         let counting = async {

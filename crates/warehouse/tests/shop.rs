@@ -178,7 +178,7 @@ pub(crate) fn settings() -> WarehouseSettings {
 }
 
 pub(crate) fn entity(sql: &str) -> EntityMapping {
-    EntityMapping { sql: sql.into(), url: None, cursor: None }
+    EntityMapping { sql: sql.into(), url: None, cursor: None, text_keys: Vec::new() }
 }
 
 pub(crate) fn mapping() -> SourceMapping {

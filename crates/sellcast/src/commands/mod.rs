@@ -5,6 +5,9 @@ mod check;
 mod demo;
 mod forecast;
 mod ingest;
+mod init;
+mod init_file;
+mod init_talk;
 mod models;
 mod replay;
 mod serve;
@@ -33,6 +36,8 @@ pub(crate) struct Cli {
 enum Command {
     /// Fill a demo shop with a year of real sales, forecast it, serve the pages and replay December day by day.
     Demo(demo::Demo),
+    /// Look at a shop's database, propose a mapping of its tables with reasons, and write sellcast.toml.
+    Init(init::Init),
     /// Check the configuration and the mapping against the shop's databases: every fault at once, with its mend.
     Check(check::Check),
     /// Read what is new in the shop's databases into the warehouse.
@@ -103,6 +108,7 @@ impl Place {
 pub(crate) async fn run(cli: Cli) -> Result<(), Failure> {
     match cli.command {
         Command::Demo(command) => Box::pin(command.run()).await,
+        Command::Init(command) => Box::pin(command.run()).await,
         Command::Check(command) => command.run().await,
         Command::Ingest(command) => command.run().await,
         Command::Train(command) => Box::pin(command.run()).await,

@@ -10,6 +10,7 @@ mod sqlite;
 use std::path::Path;
 
 use chrono::{DateTime, Duration, Utc};
+use sqlx::{ColumnIndex, Decode, Row};
 use tokio::sync::mpsc::Sender;
 
 use self::address::Address;
@@ -63,6 +64,16 @@ impl Reader {
         }
     }
 
+    /// The rows of a small query whose columns are all text.
+    pub(crate) async fn texts(&mut self, sql: &str) -> Result<Vec<Vec<Option<String>>>, SourceError> {
+        match self {
+            Self::Sqlite(source) => source.texts(sql).await,
+            Self::Files(_) => Ok(Vec::new()),
+            Self::Postgres(source) => source.texts(sql).await,
+            Self::MySql(source) => source.texts(sql).await,
+        }
+    }
+
     /// Streams the rows of `extract` through `stager` into `batches`.
     pub(crate) async fn read(&mut self, extract: Extract<'_>, stager: Stager<'_>, batches: Sender<Staged>) -> Result<(), SourceError> {
         match self {
@@ -72,6 +83,15 @@ impl Reader {
             Self::MySql(source) => source.read(extract, stager, batches).await,
         }
     }
+}
+
+/// The columns of a row as text; what is no text (broken bytes) counts as absent.
+fn row_texts<'r, R: Row>(row: &'r R) -> Vec<Option<String>>
+where
+    usize: ColumnIndex<R>,
+    Option<String>: Decode<'r, R::Database>,
+{
+    (0..row.columns().len()).map(|at| row.try_get_unchecked::<Option<String>, _>(at).unwrap_or_default()).collect()
 }
 
 /// Hands a batch on; an error if nobody takes it any more.

@@ -16,7 +16,7 @@ use tokio::sync::mpsc::Sender;
 use tokio::time::timeout;
 
 use super::address::ServerAddress;
-use super::{Extract, SourceColumn, TextTime, filtered, hand_on, projection};
+use super::{Extract, SourceColumn, TextTime, filtered, hand_on, projection, row_texts};
 use crate::error::{ServerFault, SourceError};
 use crate::staging::{Staged, Stager};
 use crate::value::Value;
@@ -74,6 +74,11 @@ impl MySqlSource {
     /// As a subquery, as it will be read: MySQL allows no two columns of one name there.
     pub(super) async fn describe(&mut self, sql: &str) -> Result<Vec<SourceColumn>, SourceError> {
         self.columns(&format!("select * from (\n{}\n) as mapped", sql.trim().trim_end_matches(';'))).await
+    }
+
+    pub(super) async fn texts(&mut self, sql: &str) -> Result<Vec<Vec<Option<String>>>, SourceError> {
+        let rows = sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).fetch_all(&mut self.connection).await;
+        Ok(rows.map_err(|source| fault(&self.place, source))?.iter().map(row_texts).collect())
     }
 
     pub(super) async fn read(&mut self, extract: Extract<'_>, mut stager: Stager<'_>, batches: Sender<Staged>) -> Result<(), SourceError> {

@@ -12,7 +12,7 @@ use sqlx::{
 };
 use tokio::sync::mpsc::Sender;
 
-use super::{Extract, SourceColumn, TextTime, filtered, hand_on, projection};
+use super::{Extract, SourceColumn, TextTime, filtered, hand_on, projection, row_texts};
 use crate::error::SourceError;
 use crate::staging::{Staged, Stager};
 use crate::value::Value;
@@ -63,6 +63,11 @@ impl SqliteSource {
             }
         };
         Ok(statement.columns().iter().map(column).collect())
+    }
+
+    pub(super) async fn texts(&mut self, sql: &str) -> Result<Vec<Vec<Option<String>>>, SourceError> {
+        let rows = sqlx::query(AssertSqlSafe(sql.to_owned())).persistent(false).fetch_all(&mut self.connection).await;
+        Ok(rows.map_err(|source| fault(self.path.clone(), source))?.iter().map(row_texts).collect())
     }
 
     pub(super) async fn read(&mut self, extract: Extract<'_>, mut stager: Stager<'_>, batches: Sender<Staged>) -> Result<(), SourceError> {

@@ -17,7 +17,7 @@ use tokio::time::timeout;
 use self::copy::{Decoder, MAX_COLUMNS, Malformed};
 use self::types::Kind;
 use super::address::ServerAddress;
-use super::{Extract, SourceColumn, TextTime, filtered, hand_on, projection};
+use super::{Extract, SourceColumn, TextTime, filtered, hand_on, projection, row_texts};
 use crate::error::{ServerFault, SourceError};
 use crate::staging::{Staged, Stager};
 use crate::value::Value;
@@ -63,6 +63,13 @@ impl PostgresSource {
         self.run("rollback to savepoint described; release savepoint described").await?;
         let column = |(name, type_name, kind): (String, String, Option<Kind>)| SourceColumn { name, type_name, readable: kind.is_some() };
         Ok(described?.into_iter().map(column).collect())
+    }
+
+    pub(super) async fn texts(&mut self, sql: &str) -> Result<Vec<Vec<Option<String>>>, SourceError> {
+        self.run("savepoint texts").await?;
+        let rows = sqlx::query(AssertSqlSafe(sql.to_owned())).persistent(false).fetch_all(&mut self.connection).await;
+        self.run("rollback to savepoint texts; release savepoint texts").await?;
+        Ok(rows.map_err(|source| fault(&self.place, source))?.iter().map(row_texts).collect())
     }
 
     pub(super) async fn read(&mut self, extract: Extract<'_>, mut stager: Stager<'_>, batches: Sender<Staged>) -> Result<(), SourceError> {
