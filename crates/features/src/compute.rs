@@ -1,4 +1,4 @@
-//! Computes one feature set: every product that sold within a year before as_of, one row each.
+//! Computes one feature set: every product that sold within a year before as_of and that the shop still had, one row each.
 
 use std::collections::BTreeMap;
 
@@ -165,7 +165,9 @@ fn sql(definitions: &Definitions) -> String {
              l.display_lift, l.mailer_lift{sales}{promotion_names}{week_names}{customer_names}{query_columns}
       from sold a cross join lifts l left join p on p.product_id = a.product_id left join w on w.product_id = a.product_id
       left join c on c.product_id = a.product_id left join products d on d.product_id = a.product_id
-      left join categories t on t.category_id = a.category_id{queries})
+      left join categories t on t.category_id = a.category_id{queries}
+      left join ended e on e.product_id = a.product_id
+      where e.ended_from is null or e.ended_from > {{as_of}})
     select product_id, category_id{finals} from joined order by product_id, category_id",
         promotions = list(DefinitionKind::Promotion),
         weeks = list(DefinitionKind::Week),

@@ -59,6 +59,7 @@ impl Panel {
               where not c.is_excluded and c.forecast_category_id is not null)
             where version = 1";
         materialise(&session, &context, "products", products).await?;
+        materialise(&session, &context, "ended", &ended_sql(zone)).await?;
         let categories = "select category_id, parent_category_id as department_id from dim_category";
         materialise(&session, &context, "categories", categories).await?;
         materialise(&session, &context, "sales", &sales_sql(zone)).await?;
@@ -155,11 +156,12 @@ enum Dated {
 }
 
 /// Every table of the panel. One that is not listed can be read by no definition.
-const TABLES: [(&str, Dated); 5] = [
+const TABLES: [(&str, Dated); 6] = [
     ("panel", Dated::Sales),
     ("customer_sales", Dated::Sales),
     ("promotions", Dated::Plans),
     ("products", Dated::Never),
+    ("ended", Dated::Never),
     ("categories", Dated::Never),
 ];
 
@@ -190,6 +192,14 @@ const LINES: &str = r#"
       where not p.is_excluded and p.forecast_category_id is not null"#;
 
 /// Sales by product and day.
+/// Products that the source has removed, and the first day that knows it.
+fn ended_sql(zone: &str) -> String {
+    r#"
+    select product_id, cast(cast(to_local_time(arrow_cast(max(valid_to), 'Timestamp(Microsecond, Some("ZONE"))')) as date) as int) + 1 as ended_from
+    from dim_product group by product_id having not bool_or(is_current)"#
+        .replace("ZONE", zone)
+}
+
 fn sales_sql(zone: &str) -> String {
     format!(
         "select product_id, category_id, day, visible_from, sum(amount) as amount, sum(quantity) as quantity,

@@ -112,6 +112,8 @@ pub(crate) async fn panel() -> Result<Panel> {
     let products = "select column1 as product_id, column2 as category_id, column3 as brand, column3 as name
                     from (values (1, 10, 'A'), (2, 10, 'B'), (3, 20, 'A'), (4, 30, ''))";
     materialise(&context, &context, "products", products).await?;
+    let ended = format!("select cast({OLD} as bigint) as product_id, cast({} as int) as ended_from", as_of().epoch_days() + 1);
+    materialise(&context, &context, "ended", &ended).await?;
     let categories = "select column1 as category_id, cast(column2 as bigint) as department_id
                       from (values (10, 1), (20, 1), (30, null), (1, null))";
     materialise(&context, &context, "categories", categories).await?;
@@ -145,7 +147,7 @@ impl Known {
 mod tests {
     use anyhow::Result;
 
-    use super::{as_of, features, panel};
+    use super::{DISPLAYED, FeatureSet, OLD, as_of, features, panel};
     use crate::definitions::{Definition, DefinitionKind, Definitions};
     use crate::error::FeatureError;
     use crate::guard::check_for_leaks;
@@ -175,6 +177,17 @@ mod tests {
             definitions.push(Definition { name: name.into(), kind: DefinitionKind::Query, sql: sql.into(), theme: "planted" });
             let caught = check_for_leaks(&panel, &Definitions::of(definitions), as_of()).await;
             assert!(matches!(&caught, Err(FeatureError::Leak { feature, .. }) if feature == name), "{name}: {caught:?}");
+        }
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn a_product_that_the_shop_removed_has_features_until_that_is_known() -> Result<()> {
+        let (panel, definitions) = (panel().await?, Definitions::current());
+        for (days, has) in [(0, true), (1, false), (30, false)] {
+            let set = FeatureSet::compute(&panel, &definitions, as_of() + days).await?;
+            assert_eq!(set.products.iter().any(|id| id.get() == OLD), has, "{days} days on");
+            assert!(set.products.iter().any(|id| id.get() == DISPLAYED));
         }
         Ok(())
     }

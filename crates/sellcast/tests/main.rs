@@ -12,6 +12,7 @@ mod pages;
 mod path;
 mod replay;
 mod shop;
+mod spread;
 mod sums;
 mod tables;
 mod what_if;

@@ -1,15 +1,19 @@
 //! For tests only: folders that survive a failure, free ports, the real `sellcast` program as a child, a headless
-//! browser, and a small shop with months of sales. Everything here is real; nothing stands in for something else.
+//! browser, database servers, and a small shop with months of sales. Everything here is real; nothing stands in for something else.
 
 mod browser;
 mod console;
+mod databases;
 mod folder;
 mod program;
+mod service;
 mod shop;
 mod wait;
 
 pub use browser::{Browser, Viewport};
+pub use databases::{MariaDb, Postgres};
 pub use folder::TestDir;
 pub use program::{Program, free_port};
+pub use service::Service;
 pub use shop::{TinyShop, TinyShopBuilder};
 pub use wait::{until, until_some};

@@ -109,6 +109,10 @@ impl Survey {
                 None => self.fault(entity.name(), format!("there is no canonical column `{name}`; {}", nearest(entity, name))),
             }
         }
+        for column in columns.iter().filter(|column| !column.readable && entity.column(&column.name).is_some()) {
+            let unreadable = SourceError::Unreadable { column: column.name.clone(), type_name: column.type_name.clone() };
+            self.fault(entity.name(), unreadable.to_string());
+        }
         for column in entity.columns().iter().filter(|column| column.presence != Presence::Optional) {
             let gone_before = before.is_some_and(|before| before.columns.contains_key(column.name));
             if !shape.columns.contains_key(column.name) && !gone_before {

@@ -93,8 +93,22 @@ pub enum IngestError {
 #[non_exhaustive]
 pub enum SourceError {
     /// No reader for this kind of address.
-    #[error("`{0}` is no source address; use `sqlite:path/to/shop.db` or `file:path/to/table.parquet` (a `.csv` or a folder works too)")]
+    #[error(
+        "`{0}` is no source address; use `postgres://user:password@host/database`, `mysql://user:password@host/database`, \
+         `sqlite:path/to/shop.db` or `file:path/to/table.parquet` (a `.csv` or a folder works too)"
+    )]
     UnknownScheme(String),
+    /// The address of a server cannot be understood.
+    #[error(
+        "the source address `{place}` is not valid; write `scheme://user:password@host:port/database`, special characters of the password as `%40` and the like"
+    )]
+    BadAddress {
+        /// The address without its secrets.
+        place: String,
+        /// Why, where the driver says so.
+        #[source]
+        source: Option<sqlx::Error>,
+    },
     /// The file or folder is not there.
     #[error("the source `{0}` does not exist; check the `url` in the source mapping")]
     Missing(PathBuf),
@@ -119,6 +133,47 @@ pub enum SourceError {
         #[source]
         source: sqlx::Error,
     },
+    /// A database server refuses or breaks off.
+    #[error("{}", .fault.told(.place))]
+    Server {
+        /// The address without its secrets.
+        place: String,
+        /// What kind of refusal.
+        fault: ServerFault,
+        /// Why.
+        #[source]
+        source: sqlx::Error,
+    },
+    /// A database server says nothing.
+    #[error(
+        "the database server `{place}` says nothing for {seconds} seconds; check host and port in the `url`, and that no firewall is between"
+    )]
+    Silent {
+        /// The address without its secrets.
+        place: String,
+        /// How long it was waited for.
+        seconds: u64,
+    },
+    /// What the server sends cannot be understood.
+    #[error("the data from `{place}` cannot be read; run again, and tell the makers of sellcast if it stays")]
+    Damaged {
+        /// The address without its secrets.
+        place: String,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The column has a type without a plain value.
+    #[error("the type `{type_name}` of the column `{column}` cannot be read; cast it to text, or to a number, in `sql`")]
+    Unreadable {
+        /// Its name.
+        column: String,
+        /// The source's name for its type.
+        type_name: String,
+    },
+    /// Rows that were read do not make a batch.
+    #[error("cannot make a batch of the rows read")]
+    Batch(#[source] arrow::error::ArrowError),
     /// The files cannot be read by the query.
     #[error("the files at `{path}` cannot be read by the query; mend its `sql` in the source mapping (the files are the table `source`)")]
     Files {
@@ -131,6 +186,38 @@ pub enum SourceError {
     /// The reading stopped half-way because its consumer did.
     #[error("reading was given up because loading failed")]
     GivenUp,
+}
+
+/// How a database server refuses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ServerFault {
+    /// It does not answer, or broke off.
+    Unreachable,
+    /// User or password.
+    Login,
+    /// There is no such database.
+    NoDatabase,
+    /// The user may not read what the query needs.
+    NoRight,
+    /// The query itself.
+    Query,
+}
+
+impl ServerFault {
+    fn told(self, place: &str) -> String {
+        match self {
+            Self::Unreachable => format!(
+                "the database server `{place}` does not answer or broke off; check host and port in the `url`, and that it runs and lets this machine in"
+            ),
+            Self::Login => format!("the database server `{place}` refuses the user or the password; mend them in the `url`"),
+            Self::NoDatabase => format!("the server has no database `{place}`; check the name at the end of the `url`"),
+            Self::NoRight => format!(
+                "the user of `{place}` may not read what the query needs; grant it `select` on those tables (docs/sources.md shows how)"
+            ),
+            Self::Query => format!("the database `{place}` refuses the query; mend its `sql` in the source mapping"),
+        }
+    }
 }
 
 fn list(faults: &[MappingFault]) -> String {

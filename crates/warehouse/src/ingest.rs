@@ -13,6 +13,7 @@ use crate::entity::{Column, Entity};
 use crate::error::{IngestError, WarehouseError};
 use crate::fail_point::fail_point;
 use crate::journal::{Journal, Past, SourceShape};
+use crate::key_comparison::{Comparison, present_keys};
 use crate::lake::Lake;
 use crate::load::{self, Origin, Run, Touched};
 use crate::mapping::{EntityMapping, SourceMapping};
@@ -53,6 +54,7 @@ impl Site<'_> {
         let mut run = Run::new(self.lake, self.settings, &journal, &run_id, self.now, origin);
         let mut positions = past.positions();
         let lag = Duration::hours(mapping.lag_hours.into());
+        let comparison = Comparison::due(mapping, &past, self.now);
         for (entity, query, url) in mapping.mapped() {
             self.progress.step(entity.name());
             let Some(reader) = url.and_then(|url| survey.readers.get_mut(url)) else { continue };
@@ -68,10 +70,16 @@ impl Site<'_> {
             if let Some(highest) = highest.map(|highest| highest.min(self.now)).max(after.map(|(_, position)| position)) {
                 positions.insert(entity.name().to_owned(), highest.to_rfc3339_opts(SecondsFormat::AutoSi, true));
             }
+            let compared = comparison.of(entity, query, positions.get(entity.name()).and_then(|position| position.parse().ok()), lag);
+            if let Some(compared) = compared {
+                let keys = present_keys(entity, query, reader, compared).await?;
+                load::remove(&mut run, entity, keys, compared, comparison.caution(mapping)).await?;
+            }
             fail_point(entity.name());
         }
         let sources = survey.shapes.into_iter().map(|(entity, shape)| (entity.name().to_owned(), shape)).collect();
-        let ending = Ending { kind: RunKind::Ingest, clock, positions, sources, schema_changes: survey.changes };
+        let all_keys_compared = comparison != Comparison::Lag;
+        let ending = Ending { kind: RunKind::Ingest, clock, positions, sources, schema_changes: survey.changes, all_keys_compared };
         let (record, _) = self.end(run, &past, ending).await?;
         Ok(self.close(journal, record, &past).await?)
     }
@@ -90,8 +98,14 @@ impl Site<'_> {
             load(&mut run, entity, staged, None).await?;
             run.store_rejects().await?;
         }
-        let ending =
-            Ending { kind: RunKind::Replay, clock, positions: past.positions(), sources: past.sources.clone(), schema_changes: Vec::new() };
+        let ending = Ending {
+            kind: RunKind::Replay,
+            clock,
+            positions: past.positions(),
+            sources: past.sources.clone(),
+            schema_changes: Vec::new(),
+            all_keys_compared: false,
+        };
         let (record, failed) = self.end(run, &past, ending).await?;
         waiting.resolve(self.lake, &run_id, &failed).await?;
         Ok(self.close(journal, record, &past).await?)
@@ -161,6 +175,8 @@ impl Site<'_> {
                 touched_days: span(&run.touched),
                 delta_versions: BTreeMap::new(),
                 schema_changes: ending.schema_changes,
+                all_keys_compared: ending.all_keys_compared,
+                notes: std::mem::take(&mut run.notes),
             },
             sources: ending.sources,
             clock: ending.clock,
@@ -185,6 +201,7 @@ struct Ending {
     positions: BTreeMap<String, String>,
     sources: BTreeMap<String, SourceShape>,
     schema_changes: Vec<String>,
+    all_keys_compared: bool,
 }
 
 /// A record that lacks only its end.

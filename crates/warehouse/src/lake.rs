@@ -218,6 +218,9 @@ impl Lake {
                 })
                 .on_table("merge into", name)?;
         }
+        if clauses.delete {
+            merge = merge.when_matched_delete(|delete| delete).on_table("merge into", name)?;
+        }
         if let Some((when, columns)) = clauses.insert {
             merge = merge
                 .when_not_matched_insert(|mut insert| {
@@ -289,6 +292,8 @@ pub(crate) struct MergeClauses<'a> {
     pub(crate) update: Vec<MatchedUpdate<'a>>,
     /// Condition and columns; each column takes the source's value.
     pub(crate) insert: Option<(Option<&'a str>, &'a [&'a str])>,
+    /// Whether matching rows are deleted.
+    pub(crate) delete: bool,
 }
 
 /// Columns to set in a matching row, if `when` holds.

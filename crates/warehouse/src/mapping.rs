@@ -14,6 +14,13 @@ pub struct SourceMapping {
     /// How far behind the cursor each run reads again, for rows that were committed late.
     #[serde(default = "default_lag_hours")]
     pub lag_hours: u32,
+    /// After so many days a run compares the keys of everything that is read by cursor with the source's, so that rows
+    /// deleted before the lag window go as well; 0 for never.
+    #[serde(default = "default_compare_keys_days")]
+    pub compare_keys_days: u32,
+    /// Compare all keys at the next run, however many rows go.
+    #[serde(skip)]
+    pub compare_keys_now: bool,
     /// The category tree.
     pub categories: EntityMapping,
     /// The catalogue.
@@ -48,6 +55,10 @@ pub struct EntityMapping {
 
 const fn default_lag_hours() -> u32 {
     72
+}
+
+const fn default_compare_keys_days() -> u32 {
+    7
 }
 
 impl SourceMapping {

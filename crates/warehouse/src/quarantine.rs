@@ -144,7 +144,7 @@ impl Waiting {
         let context = Lake::context()?;
         let rows = context.read_table(in_memory(&context, schema, vec![batch])?).computing(what)?;
         let set = vec![("resolved".to_owned(), "true".to_owned()), ("resolved_run".to_owned(), "s.resolved_run".to_owned())];
-        let clauses = MergeClauses { update: vec![MatchedUpdate { when: None, set }], insert: None };
+        let clauses = MergeClauses { update: vec![MatchedUpdate { when: None, set }], insert: None, delete: false };
         lake.merge(QUARANTINE.name, rows, "t.entity = s.entity and t.row_json = s.row_json and not t.resolved", clauses).await.map(drop)
     }
 }

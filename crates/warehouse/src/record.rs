@@ -28,6 +28,12 @@ pub struct RunRecord {
     pub delta_versions: BTreeMap<String, u64>,
     /// Changes in the source's columns since the last run, told in words.
     pub schema_changes: Vec<String>,
+    /// Whether the keys of every entity were compared with the source's, or everything was read for the first time.
+    #[serde(default)]
+    pub all_keys_compared: bool,
+    /// What else is worth knowing, told in words.
+    #[serde(default)]
+    pub notes: Vec<String>,
 }
 
 /// Where a run's rows came from.
@@ -40,7 +46,7 @@ pub enum RunKind {
     Replay,
 }
 
-/// How the rows of one entity fared. `read` is the sum of the others.
+/// How the rows of one entity fared. `read` is the sum of loaded, unchanged and quarantined ones.
 #[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 pub struct EntityCounts {
     /// Rows read.
@@ -51,6 +57,9 @@ pub struct EntityCounts {
     pub unchanged: u64,
     /// Rows in quarantine, by the rule they broke.
     pub quarantined: BTreeMap<String, u64>,
+    /// Rows that the warehouse had and the source no longer has.
+    #[serde(default)]
+    pub removed: u64,
 }
 
 /// A span of shop days.

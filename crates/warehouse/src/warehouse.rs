@@ -21,6 +21,7 @@ use crate::progress::Progress;
 use crate::pseudonym::PseudonymKey;
 use crate::record::RunRecord;
 use crate::settings::WarehouseSettings;
+use crate::trial::{self, TrialRead};
 
 /// Time travel reaches back at least this far.
 const LEAST_KEPT_DAYS: u32 = 30;
@@ -137,6 +138,20 @@ impl Warehouse {
             faults.push(MappingFault { entity: "warehouse".into(), message: error.to_string() });
         }
         faults
+    }
+
+    /// Reads every mapped row and writes nothing.
+    ///
+    /// # Errors
+    /// When mapping and source do not fit, or reading fails.
+    pub async fn read_through(
+        &self,
+        mapping: &SourceMapping,
+        base_dir: &Path,
+        key: &PseudonymKey,
+        progress: &(dyn Progress + Sync),
+    ) -> Result<Vec<TrialRead>, IngestError> {
+        Box::pin(trial::read(mapping, base_dir, key, progress)).await
     }
 
     /// A query context with every table registered under its name, at its newest version.

@@ -38,8 +38,12 @@ async fn ingest_and_die(folder: &Path) -> Result<()> {
 const POINTS: [&str; 8] =
     ["after_start", "categories", "products", "before_facts", "after_facts", "transactions", "promotions", "after_aggregates"];
 
+/// Where only a run that finds deleted sales comes by.
+const REMOVAL_POINTS: [&str; 2] = ["before_removals", "after_removals"];
+
 async fn first_day() -> Result<Shop> {
     let mut shop = Shop::open().await?;
+    shop.sell(6, 11, "1", "0.99", "2017-12-02 02:00:00").await?;
     shop.sell(1, 10, "2", "1.99", "2017-11-29 15:00:00").await?;
     shop.sell(2, 12, "1", "3.49", "2017-12-01 15:00:00").await?;
     shop.sell(3, 99, "1", "3.49", "2017-12-01 15:00:00").await?;
@@ -52,6 +56,7 @@ async fn later(shop: &mut Shop) -> Result<()> {
               update products set current_price = 2.5 where product_id = 10",
     )
     .await?;
+    shop.run("delete from order_lines where line_id = 6").await?;
     shop.sell(4, 11, "1", "0.99", "2017-12-04 15:00:00").await?;
     shop.sell(5, 98, "1", "0.99", "2017-12-04 15:00:00").await
 }
@@ -85,7 +90,7 @@ async fn a_later_run_killed_anywhere_is_made_good_by_the_next() -> Result<()> {
     later(&mut straight).await?;
     straight.ingest("2017-12-06T06:00:00Z").await?;
     let expected = straight.content().await?;
-    for point in POINTS {
+    for point in POINTS.into_iter().chain(REMOVAL_POINTS) {
         let mut shop = first_day().await?;
         shop.ingest("2017-12-02T06:00:00Z").await?;
         later(&mut shop).await?;

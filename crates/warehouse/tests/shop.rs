@@ -185,6 +185,8 @@ pub(crate) fn mapping() -> SourceMapping {
     SourceMapping {
         url: Some("sqlite:shop.db".into()),
         lag_hours: 72,
+        compare_keys_days: 7,
+        compare_keys_now: false,
         categories: entity("select category_id, name, parent_category_id, description, updated_at from categories"),
         products: entity("select * from products"),
         customers: Some(entity("select * from customers")),

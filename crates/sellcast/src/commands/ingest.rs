@@ -14,6 +14,9 @@ pub(super) struct Ingest {
     /// Try the quarantined rows again instead of reading the source.
     #[arg(long)]
     replay_quarantine: bool,
+    /// Compare all keys with the source's, so that whatever was deleted there goes, however much it is.
+    #[arg(long, conflicts_with = "replay_quarantine")]
+    compare_keys: bool,
     /// The shop's clock (RFC 3339), instead of the system's.
     #[arg(long, value_name = "INSTANT")]
     now: Option<DateTime<Utc>>,
@@ -24,7 +27,10 @@ pub(super) struct Ingest {
 
 impl Ingest {
     pub(super) async fn run(self) -> Result<(), Failure> {
-        let config = self.place.config()?;
+        let mut config = self.place.config()?;
+        if let Some(mapping) = &mut config.source {
+            mapping.compare_keys_now = self.compare_keys;
+        }
         if !self.replay_quarantine {
             config.mapping(&self.place.dir).map_err(super::usage)?;
         }
@@ -45,14 +51,16 @@ impl Ingest {
 
 /// One line of what a run did.
 pub(super) fn summary(record: &RunRecord) -> String {
-    let (mut read, mut loaded) = (0, 0);
+    let (mut read, mut loaded, mut removed) = (0, 0, 0);
     let mut rules: Vec<String> = Vec::new();
     for (entity, counts) in &record.entities {
         read += counts.read;
         loaded += counts.loaded;
+        removed += counts.removed;
         rules.extend(counts.quarantined.iter().map(|(rule, count)| format!("{count} {entity} {rule}")));
     }
     let quarantine = if rules.is_empty() { "nothing quarantined".to_owned() } else { format!("quarantined {}", rules.join(", ")) };
-    let changes = if record.schema_changes.is_empty() { String::new() } else { format!("; {}", record.schema_changes.join("; ")) };
-    format!("read {read} rows, loaded {loaded}, {quarantine}, in {:.1} s{changes}", record.seconds)
+    let removed = if removed == 0 { String::new() } else { format!("removed {removed}, ") };
+    let told: String = record.schema_changes.iter().chain(&record.notes).map(|told| format!("; {told}")).collect();
+    format!("read {read} rows, loaded {loaded}, {removed}{quarantine}, in {:.1} s{told}", record.seconds)
 }

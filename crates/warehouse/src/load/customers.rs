@@ -30,6 +30,6 @@ pub(crate) async fn load(run: &mut Run<'_>, rows: Vec<Staged>, cursor: Option<&s
     if is_empty(&context, DIM_CUSTOMER.name).await? {
         return run.lake.append(DIM_CUSTOMER.name, rows, DIM_CUSTOMER.partition_by).await.map(drop);
     }
-    let clauses = MergeClauses { update: vec![MatchedUpdate::all(None, &columns[1..])], insert: Some((None, &columns)) };
+    let clauses = MergeClauses { update: vec![MatchedUpdate::all(None, &columns[1..])], insert: Some((None, &columns)), delete: false };
     run.lake.merge(DIM_CUSTOMER.name, rows, "t.customer_id = s.customer_id", clauses).await.map(drop)
 }

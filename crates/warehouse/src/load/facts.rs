@@ -9,7 +9,7 @@ use chrono::NaiveDate;
 use datafusion::prelude::SessionContext;
 use sellcast_domain::ShopDay;
 
-use super::{Origin, Run, any_differs, collect, count, instant_sql, is_empty, rule, shop_day_sql};
+use super::{LAST_PRODUCTS, Origin, Run, any_differs, collect, count, instant_sql, is_empty, rule, shop_day_sql};
 use crate::entity::{Entity, ROW_REF};
 use crate::error::{Computing, WarehouseError};
 use crate::fail_point::fail_point;
@@ -64,10 +64,11 @@ async fn judge(run: &mut Run<'_>, context: &SessionContext) -> Result<u64, Wareh
         rule("zero_quantity", "s.quantity = 0", "'its quantity is zero'"),
         rule("future_date", format!("s.occurred_at > {tomorrow}"), "concat('it is dated ', cast(s.occurred_at as varchar))"),
     ];
-    let from = "from staged s
-                left join (select product_id from dim_product where is_current) p on s.product_id = p.product_id
-                left join dim_category c on s.category_id = c.category_id";
-    run.judge(context, Entity::Transactions, from, &rules).await
+    let from = format!(
+        "from staged s left join {LAST_PRODUCTS} p on s.product_id = p.product_id
+         left join dim_category c on s.category_id = c.category_id"
+    );
+    run.judge(context, Entity::Transactions, &from, &rules).await
 }
 
 /// Good rows as `fact_sales` has them, in the table `normal`.
@@ -85,7 +86,7 @@ async fn normalise(run: &Run<'_>, context: &SessionContext) -> Result<(), Wareho
                       coalesce(g.total_price, cast(g.quantity * g.unit_price as decimal(18, 2))) as total_price,
                       g.occurred_at, {known_at} as known_at, coalesce(g.discount, cast(0 as decimal(18, 2))) as discount,
                       g.quantity < 0 as is_return, g.category_id as given_category_id
-               from good g join (select product_id, category_id from dim_product where is_current) p on g.product_id = p.product_id)"
+               from good g join {LAST_PRODUCTS} p on g.product_id = p.product_id)"
     );
     materialise(context, "normal", &normal).await.map(drop)
 }
@@ -164,6 +165,6 @@ async fn write(run: &Run<'_>, context: &SessionContext) -> Result<(), WarehouseE
         .flat_map(|batch| batch.column(0).as_string::<i32>().iter().flatten().map(str::to_owned).collect::<Vec<_>>())
         .collect();
     let months = months.iter().map(|month| format!("'{month}'")).collect::<Vec<_>>().join(", ");
-    let clauses = MergeClauses { update: vec![MatchedUpdate::all(None, &columns)], insert: Some((None, &columns)) };
+    let clauses = MergeClauses { update: vec![MatchedUpdate::all(None, &columns)], insert: Some((None, &columns)), delete: false };
     run.lake.merge(FACT_SALES.name, fresh, &format!("t.sale_id = s.sale_id and t.month in ({months})"), clauses).await.map(drop)
 }

@@ -8,6 +8,7 @@ mod dates;
 mod facts;
 mod products;
 mod promotions;
+mod removals;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -24,6 +25,7 @@ pub(crate) use dates::{load_events as events, refresh as dates};
 pub(crate) use facts::load as facts;
 pub(crate) use products::load as products;
 pub(crate) use promotions::load as promotions;
+pub(crate) use removals::{Caution, Compared, remove};
 
 use crate::entity::{Entity, ROW_REF};
 use crate::error::{Computing, WarehouseError};
@@ -57,6 +59,8 @@ pub(crate) struct Run<'a> {
     pub(crate) touched: BTreeSet<NaiveDate>,
     /// Rows that went to quarantine, by number.
     pub(crate) failed: BTreeSet<(Entity, i64)>,
+    /// What the record shall say in words.
+    pub(crate) notes: Vec<String>,
     pending: Vec<Reject>,
     /// Keys of the sale lines that earlier chunks of this run brought.
     earlier_sales: Vec<RecordBatch>,
@@ -81,6 +85,7 @@ impl<'a> Run<'a> {
             counts: BTreeMap::new(),
             touched: BTreeSet::new(),
             failed: BTreeSet::new(),
+            notes: Vec::new(),
             pending: Vec::new(),
             earlier_sales: Vec::new(),
         }
@@ -206,6 +211,11 @@ fn rule(name: &'static str, breaks_if: impl Into<String>, reason: &'static str) 
 fn conjunction(terms: impl Iterator<Item = String>) -> String {
     terms.collect::<Vec<_>>().join(" and ")
 }
+
+/// Each product as it was last, also when the source has removed it since: its sales stay what they were.
+const LAST_PRODUCTS: &str = "(select product_id, category_id from
+    (select product_id, category_id, row_number() over (partition by product_id order by valid_from desc) as version from dim_product)
+    where version = 1)";
 
 /// Whether any of the columns differs between two tables; absent equals absent. (Without the parentheses the parser
 /// would take the whole rest of the condition as the right-hand side.)

@@ -36,13 +36,15 @@ pub(crate) async fn load(run: &mut Run<'_>, rows: Vec<Staged>, cursor: Option<&s
     };
     let changes = format!(
         "select g.product_id, g.name, g.description, g.current_price, g.category_id, g.created_at, g.updated_at, g.brand,
-                case when p.product_id is null then coalesce(g.created_at, {first_known}) else {now} end as valid_from,
+                case when p.product_id is null and ended.product_id is null then coalesce(g.created_at, {first_known})
+                     else {now} end as valid_from,
                 arrow_cast(null, 'Timestamp(Microsecond, Some(\"UTC\"))') as valid_to, true as is_current,
                 case when p.product_id is null then 'new'
                      when {changed} then 'changed'
                      when {touched} then 'touched'
                      else 'same' end as change
-         from good g left join (select * from dim_product where is_current) p on g.product_id = p.product_id",
+         from good g left join (select * from dim_product where is_current) p on g.product_id = p.product_id
+         left join (select distinct product_id from dim_product where not is_current) ended on g.product_id = ended.product_id",
         now = run.now_sql()
     );
     materialise(&context, "changes", &changes).await?;
@@ -76,6 +78,7 @@ pub(crate) async fn load(run: &mut Run<'_>, rows: Vec<Staged>, cursor: Option<&s
     let clauses = MergeClauses {
         update: vec![MatchedUpdate { when: Some("s.change = 'changed'"), set: close }, touch],
         insert: Some((Some("s.change = 'open'"), &columns)),
+        delete: false,
     };
     let rows = context.table("source_rows").await.computing(what)?;
     run.lake.merge(DIM_PRODUCT.name, rows, "t.product_id = s.merge_key and t.is_current", clauses).await.map(drop)

@@ -64,8 +64,11 @@ pub(crate) async fn load(run: &mut Run<'_>, rows: Vec<Staged>, cursor: Option<&s
     let wanted = if run.origin == Origin::Quarantine { "is_new" } else { "is_new or is_changed" };
     let rows = context.sql(&format!("select {list} from compared where {wanted}")).await.computing(what)?;
     let on = "t.product_id = s.product_id and t.starts_on = s.starts_on and t.ends_on = s.ends_on and t.kind = s.kind";
-    let clauses =
-        MergeClauses { update: vec![MatchedUpdate::all(None, &["strength", "announced_at", "known_at"])], insert: Some((None, &columns)) };
+    let clauses = MergeClauses {
+        update: vec![MatchedUpdate::all(None, &["strength", "announced_at", "known_at"])],
+        insert: Some((None, &columns)),
+        delete: false,
+    };
     run.lake.merge(FACT_PROMOTIONS.name, rows, on, clauses).await.map(drop)
 }
 

@@ -39,13 +39,16 @@ impl FileSource {
 
     pub(super) async fn describe(&mut self, sql: &str) -> Result<Vec<SourceColumn>, SourceError> {
         let frame = self.context.sql(sql).await.map_err(|source| fault(&self.path, source))?;
-        let column =
-            |field: &arrow::datatypes::FieldRef| SourceColumn { name: field.name().clone(), type_name: field.data_type().to_string() };
+        let column = |field: &arrow::datatypes::FieldRef| SourceColumn {
+            name: field.name().clone(),
+            type_name: field.data_type().to_string(),
+            readable: true,
+        };
         Ok(frame.schema().fields().iter().map(column).collect())
     }
 
     pub(super) async fn read(&mut self, extract: Extract<'_>, mut stager: Stager<'_>, batches: Sender<Staged>) -> Result<(), SourceError> {
-        let mut sql = projection(extract.sql, stager.columns().iter().map(|column| column.name));
+        let mut sql = projection(extract.sql, stager.columns().iter().map(|column| column.name), '"');
         if let Some((cursor, after)) = extract.after {
             sql += &self.filter(extract.sql, cursor, after).await?;
         }
@@ -59,11 +62,11 @@ impl FileSource {
                 stager.push(&row);
                 row.clear();
                 if stager.is_full() {
-                    hand_on(&mut stager, &batches, &self.path).await?;
+                    hand_on(&mut stager, &batches).await?;
                 }
             }
         }
-        hand_on(&mut stager, &batches, &self.path).await
+        hand_on(&mut stager, &batches).await
     }
 
     async fn filter(&mut self, sql: &str, cursor: &str, after: DateTime<Utc>) -> Result<String, SourceError> {

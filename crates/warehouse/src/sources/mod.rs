@@ -1,14 +1,18 @@
 //! Where rows come from. A [`Reader`] describes a mapped query and streams its rows into a stager, in batches, with
 //! the cursor filter and the projection pushed down into the source.
 
+mod address;
 mod files;
+mod mysql;
+mod postgres;
 mod sqlite;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use chrono::{DateTime, Duration, Utc};
 use tokio::sync::mpsc::Sender;
 
+use self::address::Address;
 use crate::error::SourceError;
 use crate::staging::{Staged, Stager};
 
@@ -16,6 +20,8 @@ use crate::staging::{Staged, Stager};
 pub(crate) enum Reader {
     Sqlite(sqlite::SqliteSource),
     Files(files::FileSource),
+    Postgres(Box<postgres::PostgresSource>),
+    MySql(Box<mysql::MySqlSource>),
 }
 
 /// A column of a query, as its source describes it.
@@ -24,6 +30,8 @@ pub(crate) struct SourceColumn {
     pub(crate) name: String,
     /// The source's own name for the type; empty where it knows none (an expression in SQLite).
     pub(crate) type_name: String,
+    /// Whether values of its type can be read.
+    pub(crate) readable: bool,
 }
 
 /// What to read of a mapped query.
@@ -40,6 +48,8 @@ impl Reader {
         match Address::parse(url, base_dir)? {
             Address::Sqlite(path) => Ok(Self::Sqlite(sqlite::SqliteSource::open(path).await?)),
             Address::Files(path) => Ok(Self::Files(files::FileSource::open(path).await?)),
+            Address::Postgres(server) => Ok(Self::Postgres(Box::new(postgres::PostgresSource::open(server).await?))),
+            Address::MySql(server) => Ok(Self::MySql(Box::new(mysql::MySqlSource::open(server).await?))),
         }
     }
 
@@ -48,6 +58,8 @@ impl Reader {
         match self {
             Self::Sqlite(source) => source.describe(sql).await,
             Self::Files(source) => source.describe(sql).await,
+            Self::Postgres(source) => source.describe(sql).await,
+            Self::MySql(source) => source.describe(sql).await,
         }
     }
 
@@ -56,49 +68,28 @@ impl Reader {
         match self {
             Self::Sqlite(source) => source.read(extract, stager, batches).await,
             Self::Files(source) => source.read(extract, stager, batches).await,
-        }
-    }
-}
-
-/// A parsed source address.
-#[derive(Debug, PartialEq, Eq)]
-enum Address {
-    Sqlite(PathBuf),
-    Files(PathBuf),
-}
-
-impl Address {
-    fn parse(url: &str, base_dir: &Path) -> Result<Self, SourceError> {
-        let unknown = || SourceError::UnknownScheme(url.to_owned());
-        let (scheme, rest) = url.split_once(':').ok_or_else(unknown)?;
-        let path = rest.strip_prefix("//").unwrap_or(rest);
-        let path = path.split_once('?').map_or(path, |(path, _)| path);
-        if path.is_empty() {
-            return Err(unknown());
-        }
-        let path = base_dir.join(path);
-        let address = match scheme {
-            "sqlite" => Self::Sqlite(path),
-            "file" => Self::Files(path),
-            _ => return Err(unknown()),
-        };
-        match &address {
-            Self::Sqlite(path) | Self::Files(path) if path.exists() => Ok(address),
-            Self::Sqlite(path) | Self::Files(path) => Err(SourceError::Missing(path.clone())),
+            Self::Postgres(source) => source.read(extract, stager, batches).await,
+            Self::MySql(source) => source.read(extract, stager, batches).await,
         }
     }
 }
 
 /// Hands a batch on; an error if nobody takes it any more.
-async fn hand_on(stager: &mut Stager<'_>, batches: &Sender<Staged>, path: &Path) -> Result<(), SourceError> {
-    let staged = stager.finish().map_err(|source| SourceError::Files { path: path.to_owned(), source: Box::new(source.into()) })?;
+async fn hand_on(stager: &mut Stager<'_>, batches: &Sender<Staged>) -> Result<(), SourceError> {
+    let staged = stager.finish().map_err(SourceError::Batch)?;
     batches.send(staged).await.map_err(|_| SourceError::GivenUp)
 }
 
-/// `columns` of `sql`, quoted, as a subquery that the source's planner can flatten.
-fn projection(sql: &str, columns: impl Iterator<Item = &'static str>) -> String {
-    let columns: Vec<String> = columns.map(|column| format!("\"{column}\"")).collect();
+/// `columns` of `sql`, in the source's quotes, as a subquery that the source's planner can flatten.
+fn projection<'a>(sql: &str, columns: impl Iterator<Item = &'a str>, quote: char) -> String {
+    let columns: Vec<String> = columns.map(|column| format!("{quote}{column}{quote}")).collect();
     format!("select {} from (\n{}\n) as mapped", columns.join(", "), sql.trim().trim_end_matches(';'))
+}
+
+/// The rows of a projection beyond the cursor's bound. A row without a cursor is always read again: no bound could ever find
+/// it. A second arm instead of `or` leaves the first one to the cursor's index.
+fn filtered(projection: &str, cursor: &str, bound: &str) -> String {
+    format!("{projection}\nwhere {cursor} > {bound}\nunion all\n{projection}\nwhere {cursor} is null")
 }
 
 /// How a source writes times as text, so that a bound can be compared as text.
@@ -125,20 +116,6 @@ impl TextTime {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn addresses_are_told_apart_and_relative_ones_count_from_the_base() {
-        let folder = tempfile::tempdir().expect("a folder");
-        std::fs::write(folder.path().join("shop.db"), b"").expect("a file");
-        let path = folder.path().join("shop.db");
-        for url in ["sqlite:shop.db", "sqlite://shop.db", "sqlite:shop.db?mode=ro", &format!("sqlite://{}", path.display())] {
-            assert_eq!(Address::parse(url, folder.path()).expect(url), Address::Sqlite(path.clone()), "{url}");
-        }
-        assert!(matches!(Address::parse("file:none.csv", folder.path()), Err(SourceError::Missing(_))));
-        for url in ["oracle:x", "shop.db", "sqlite:", ""] {
-            assert!(matches!(Address::parse(url, folder.path()), Err(SourceError::UnknownScheme(_))), "{url}");
-        }
-    }
 
     #[test]
     fn a_text_bound_is_written_as_the_source_writes_times() {

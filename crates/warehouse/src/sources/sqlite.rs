@@ -12,7 +12,7 @@ use sqlx::{
 };
 use tokio::sync::mpsc::Sender;
 
-use super::{Extract, SourceColumn, TextTime, hand_on, projection};
+use super::{Extract, SourceColumn, TextTime, filtered, hand_on, projection};
 use crate::error::SourceError;
 use crate::staging::{Staged, Stager};
 use crate::value::Value;
@@ -59,6 +59,7 @@ impl SqliteSource {
             SourceColumn {
                 name: column.name().to_owned(),
                 type_name: if type_name == "NULL" { String::new() } else { type_name.to_owned() },
+                readable: true,
             }
         };
         Ok(statement.columns().iter().map(column).collect())
@@ -66,13 +67,11 @@ impl SqliteSource {
 
     pub(super) async fn read(&mut self, extract: Extract<'_>, mut stager: Stager<'_>, batches: Sender<Staged>) -> Result<(), SourceError> {
         let path = self.path.clone();
-        let mut sql = projection(extract.sql, stager.columns().iter().map(|column| column.name));
+        let mut sql = projection(extract.sql, stager.columns().iter().map(|column| column.name), '"');
         let mut bound = None;
         if let Some((cursor, after)) = extract.after {
             bound = self.bound(extract.sql, cursor, after).await?;
-            // A row without a cursor is always read again: no bound could ever find it. A second arm instead of `or`
-            // leaves the first one to the cursor's index.
-            sql = format!("{sql}\nwhere \"{cursor}\" > ?\nunion all\n{sql}\nwhere \"{cursor}\" is null");
+            sql = filtered(&sql, &format!("\"{cursor}\""), "?");
         }
         let query = sqlx::query(AssertSqlSafe(sql));
         let query = match bound {
@@ -86,10 +85,10 @@ impl SqliteSource {
         while let Some(row) = rows.try_next().await.map_err(|source| fault(path.clone(), source))? {
             push(&mut stager, &row, width);
             if stager.is_full() {
-                hand_on(&mut stager, &batches, &path).await?;
+                hand_on(&mut stager, &batches).await?;
             }
         }
-        hand_on(&mut stager, &batches, &path).await
+        hand_on(&mut stager, &batches).await
     }
 
     /// The cursor's bound in the form that the source stores; `None` when the query has no row with a cursor yet.
