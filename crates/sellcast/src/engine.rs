@@ -90,7 +90,7 @@ impl Engine {
     pub(crate) async fn publish(&self, as_of: ShopDay, now: DateTime<Utc>) -> anyhow::Result<Generation> {
         let _turn = self.nightly.lock().await;
         let started = Instant::now();
-        let now = self.after_published(as_of, now).await?;
+        let now = self.after_published(as_of, now);
         // Read at one version from the first query to the last, so that it can be rebuilt.
         let pinned = self.warehouse.pinned().await?;
         let forecaster = Forecaster::open(&pinned, self.settings()).await?.with_trial(self.trial().await?);
@@ -117,8 +117,7 @@ impl Engine {
                 .map(|arm| ArmDocuments { arm: arm.arm, prediction: arm.prediction, continuations: arm.continuations })
                 .collect(),
         };
-        let store = self.store.clone();
-        tokio::task::spawn_blocking(move || store.publish(&documents)).await?.context("the former forecast stays published")?;
+        self.store.publish(documents).await.context("the publication failed")?;
         tracing::info!(generation = %generation.generation_id, %as_of, seconds = started.elapsed().as_secs_f64(), "published");
         Ok(generation)
     }
@@ -148,12 +147,8 @@ impl Engine {
     async fn explain_misses(&self, record: &mut TrackRecord) -> anyhow::Result<()> {
         for (frame, record) in &mut record.frames {
             let Some(newest) = record.periods.first().filter(|newest| newest.origin == Origin::Published) else { continue };
-            let (store, day, frame) = (self.store.clone(), newest.period_start, *frame);
-            let read = move || match store.generation_for(day)? {
-                Some(generation) => store.prediction(generation.generation_id, frame),
-                None => Ok(None),
-            };
-            let Some(document) = tokio::task::spawn_blocking(read).await?? else { continue };
+            let Some(generation) = self.store.generation_for(newest.period_start).await? else { continue };
+            let Some(document) = self.store.prediction(generation.generation_id, *frame).await? else { continue };
             for miss in &mut record.worst_misses {
                 let category = document.categories.iter().find(|category| category.category_id == miss.category_id);
                 let product =
@@ -165,11 +160,9 @@ impl Engine {
     }
 
     /// A generation is never changed: where the clock stands still, a second one for the same day is a little later.
-    async fn after_published(&self, as_of: ShopDay, now: DateTime<Utc>) -> anyhow::Result<DateTime<Utc>> {
-        let store = self.store.clone();
-        let current = tokio::task::spawn_blocking(move || store.current()).await??;
-        let published = current.filter(|current| current.as_of == as_of && current.generated_at >= now);
-        Ok(published.map_or(now, |published| published.generated_at + chrono::Duration::milliseconds(1)))
+    fn after_published(&self, as_of: ShopDay, now: DateTime<Utc>) -> DateTime<Utc> {
+        let published = self.store.current().filter(|current| current.as_of == as_of && current.generated_at >= now);
+        published.map_or(now, |published| published.generated_at + chrono::Duration::milliseconds(1))
     }
 
     /// The day after the last day with sales: what forecasts from past data are made for.
@@ -184,8 +177,7 @@ impl Engine {
     }
 
     /// As_of of the newest publication.
-    pub(crate) async fn published_as_of(&self) -> anyhow::Result<Option<ShopDay>> {
-        let store = self.store.clone();
-        Ok(tokio::task::spawn_blocking(move || store.current()).await??.map(|generation| generation.as_of))
+    pub(crate) fn published_as_of(&self) -> Option<ShopDay> {
+        self.store.current().map(|generation| generation.as_of)
     }
 }

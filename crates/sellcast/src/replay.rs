@@ -26,9 +26,7 @@ impl Engine {
     /// Rebuilds a prediction and compares every value; the first `most` differences are listed.
     pub(crate) async fn replay(&self, prediction: PredictionId, most: usize) -> anyhow::Result<Replayed> {
         let started = std::time::Instant::now();
-        let store = self.store.clone();
-        let found = tokio::task::spawn_blocking(move || store.find(prediction)).await??;
-        let Some((generation, frame)) = found else {
+        let Some((generation, frame)) = self.store.find(prediction).await? else {
             bail!("no prediction `{prediction}` was ever published here; its id stands in the document and in `sellcast forecast --json`");
         };
         let made_by = &generation.provenance;
@@ -63,18 +61,19 @@ impl Engine {
         let continuations: BTreeMap<_, &Continuation> =
             rebuilt.continuations.iter().filter(|(of, _)| *of == frame).map(|(_, rest)| (rest.category_id, rest)).collect();
         let comparison = {
-            let (store, id) = (self.store.clone(), generation.generation_id);
+            let (id, mut published_rest) = (generation.generation_id, Vec::new());
+            let published = self.store.prediction(id, frame).await?;
+            for category in published.iter().flat_map(|document| &document.categories) {
+                published_rest.push((category.category_id, self.store.continuation(id, frame, category.category_id).await?));
+            }
             let document = serde_json::to_value(document)?;
-            let rest: Vec<_> =
+            let rest: BTreeMap<_, _> =
                 continuations.iter().map(|(id, rest)| Ok((*id, serde_json::to_value(rest)?))).collect::<Result<_, serde_json::Error>>()?;
             tokio::task::spawn_blocking(move || -> anyhow::Result<Comparison> {
-                let published = store.prediction(id, frame)?;
                 let mut comparison = Comparison::of(&serde_json::to_value(&published)?, &document, most);
-                for category in published.iter().flat_map(|document| &document.categories) {
-                    let rebuilt =
-                        rest.iter().find(|(id, _)| *id == category.category_id).map_or(&serde_json::Value::Null, |(_, rest)| rest);
-                    let published = serde_json::to_value(store.continuation(id, frame, category.category_id)?)?;
-                    comparison.and(&format!("continuation of category {}", category.category_id), &published, rebuilt, most);
+                for (category, published) in published_rest {
+                    let rebuilt = rest.get(&category).unwrap_or(&serde_json::Value::Null);
+                    comparison.and(&format!("continuation of category {category}"), &serde_json::to_value(published)?, rebuilt, most);
                 }
                 Ok(comparison)
             })

@@ -11,6 +11,7 @@ use sellcast_domain::{
 };
 use sellcast_forecast::{FrameModels, WhatIfBasis};
 use sellcast_server::{Answering, WhatIf};
+use sellcast_store::{PredictionStore, StoreError};
 use tokio::sync::Mutex;
 
 use crate::engine::Engine;
@@ -37,9 +38,7 @@ impl Answerer {
 
     async fn answer(&self, question: WhatIfQuestion) -> anyhow::Result<Result<WhatIfAnswer, Problem>> {
         let engine = self.engine.upgrade().context("the engine has stopped")?;
-        let store = engine.store.clone();
-        let current = tokio::task::spawn_blocking(move || store.current()).await??;
-        let Some(generation) = current else {
+        let Some(generation) = engine.store.current() else {
             return Ok(Err(Problem::new(ProblemKind::NotReady, "the first forecast is still being made; ask again in a few seconds")));
         };
         let prepared = self.prepared(&engine, &generation).await?;
@@ -47,12 +46,9 @@ impl Answerer {
             let detail = format!("no `{}` forecast is published", question.time_frame);
             return Ok(Err(Problem::new(ProblemKind::NothingPublished, detail)));
         };
-        let store = engine.store.clone();
         let id = generation.generation_id;
         let frame = question.time_frame;
-        // Long categories are read one after the other until one holds the product.
-        let find = || Place::find(document, question.product_id, |category| store.continuation(id, frame, category));
-        let Some(place) = tokio::task::block_in_place(find)? else {
+        let Some(place) = Place::find(&engine.store, document, question.product_id).await? else {
             return Ok(Err(Problem::new(ProblemKind::NotFound, format!("no product `{}` is forecast", question.product_id))));
         };
         let mut notes = Vec::new();
@@ -113,15 +109,11 @@ impl Answerer {
             .ok_or_else(|| anyhow!("the features of {} are not kept under this program's definitions", generation.as_of))?;
         let models = engine.recorded_models(generation).await?.into_iter();
         let models = models.map(|(frame, models)| (frame, models.without_history())).collect();
-        let (store, id, frames) = (engine.store.clone(), generation.generation_id, generation.predictions.clone());
-        let read = move || -> anyhow::Result<BTreeMap<TimeFrame, PredictionDocument>> {
-            let mut documents = BTreeMap::new();
-            for frame in frames.keys() {
-                documents.extend(store.prediction(id, *frame)?.map(|document| (*frame, document)));
-            }
-            Ok(documents)
-        };
-        let documents = tokio::task::spawn_blocking(read).await??;
+        let id = generation.generation_id;
+        let mut documents = BTreeMap::new();
+        for frame in generation.predictions.keys() {
+            documents.extend(engine.store.prediction(id, *frame).await?.map(|document| (*frame, document)));
+        }
         let prepared = Arc::new(Prepared { generation: id, basis, models, documents });
         *kept = Some(prepared.clone());
         Ok(prepared)
@@ -149,11 +141,9 @@ struct Place {
 }
 
 impl Place {
-    fn find<E>(
-        document: &PredictionDocument,
-        product: ProductId,
-        continuation: impl Fn(sellcast_domain::CategoryId) -> Result<Option<sellcast_domain::Continuation>, E>,
-    ) -> Result<Option<Self>, E> {
+    /// Long categories are read one after the other until one holds the product.
+    async fn find(store: &PredictionStore, document: &PredictionDocument, product: ProductId) -> Result<Option<Self>, StoreError> {
+        let continuation = |category| store.continuation(document.generation_id, document.time_frame, category);
         let in_full = document.categories.iter().find_map(|category| {
             let found = category.top_products.iter().find(|candidate| candidate.product_id == product)?;
             let published = WhatIfOutcome { amount: found.predicted_amount, quantity: found.predicted_quantity, rank: found.rank };
@@ -163,10 +153,10 @@ impl Place {
         let mut found = in_full;
         let mut rest = None;
         match &found {
-            Some((category, ..)) => rest = continuation(category.category_id)?,
+            Some((category, ..)) => rest = continuation(category.category_id).await?,
             None => {
                 for category in long {
-                    let Some(continued) = continuation(category.category_id)? else { continue };
+                    let Some(continued) = continuation(category.category_id).await? else { continue };
                     let hit = continued.products.iter().find(|candidate| candidate.product_id == product).cloned();
                     if let Some(hit) = hit {
                         let published = WhatIfOutcome { amount: hit.predicted_amount, quantity: hit.predicted_quantity, rank: hit.rank };

@@ -11,7 +11,6 @@ use sellcast_domain::{
 };
 use sellcast_store::{PredictionStore, StoreError};
 use tokio::sync::watch;
-use tokio::task::spawn_blocking;
 
 use crate::snapshot::{FrameDocument, Snapshot};
 use crate::state::chain;
@@ -85,12 +84,10 @@ impl Forecasts {
         &self.store
     }
 
-    /// Loads a generation off the runtime and makes it the current snapshot.
+    /// Loads a generation and makes it the current snapshot.
     pub(crate) async fn load(&self, id: GenerationId) -> Result<(), StoreError> {
-        let store = self.store.clone();
         let serial = self.serials.fetch_add(1, Ordering::Relaxed);
-        let loaded = spawn_blocking(move || Snapshot::load(&store, id, serial)).await;
-        if let Some(snapshot) = loaded.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))? {
+        if let Some(snapshot) = Snapshot::load(&self.store, id, serial).await? {
             self.current.send_replace(Some(Arc::new(snapshot)));
         }
         Ok(())
@@ -129,7 +126,7 @@ impl Forecasts {
             Some(snapshot) => snapshot.frames.get(&frame).cloned(),
             None => {
                 let id = edition.id();
-                self.cached(&self.past, (id, frame), move |store| Ok(store.prediction(id, frame)?.map(FrameDocument::new))).await?
+                self.cached(&self.past, (id, frame), async { Ok(self.store.prediction(id, frame).await?.map(FrameDocument::new)) }).await?
             }
         };
         found.ok_or_else(|| {
@@ -153,8 +150,8 @@ impl Forecasts {
             (None, _) => None,
             (Some(arm), Some(snapshot)) => snapshot.arms.get(arm).cloned(),
             (Some(arm), None) => {
-                let (id, name) = (edition.id(), arm.clone());
-                self.cached(&self.past_arms, (id, arm.clone()), move |store| Ok(store.arm(id, &name)?.map(FrameDocument::new))).await?
+                let id = edition.id();
+                self.cached(&self.past_arms, (id, arm.clone()), async { Ok(self.store.arm(id, arm).await?.map(FrameDocument::new)) }).await?
             }
         };
         match own {
@@ -173,8 +170,8 @@ impl Forecasts {
         arm: Option<&str>,
     ) -> Result<Option<Arc<Continuation>>, Problem> {
         if let Some(arm) = arm {
-            let (id, name) = (edition.id(), arm.to_owned());
-            let read = move |store: &PredictionStore| store.arm_continuation(id, &name, category);
+            let id = edition.id();
+            let read = self.store.arm_continuation(id, arm, category);
             if let Some(found) = self.cached(&self.arm_continuations, (id, arm.to_owned(), category), read).await? {
                 return Ok(Some(found));
             }
@@ -190,13 +187,13 @@ impl Forecasts {
         category: CategoryId,
     ) -> Result<Option<Arc<Continuation>>, Problem> {
         let id = edition.id();
-        self.cached(&self.continuations, (id, frame, category), move |store| store.continuation(id, frame, category)).await
+        self.cached(&self.continuations, (id, frame, category), self.store.continuation(id, frame, category)).await
     }
 
     /// Weekly sales of a category and its products.
     pub(crate) async fn history(&self, edition: &Edition, category: CategoryId) -> Result<Option<Arc<CategoryHistory>>, Problem> {
         let id = edition.id();
-        self.cached(&self.histories, (id, category), move |store| store.history(id, category)).await
+        self.cached(&self.histories, (id, category), self.store.history(id, category)).await
     }
 
     /// The track record as the edition knows it.
@@ -204,27 +201,22 @@ impl Forecasts {
         match &edition.snapshot {
             Some(snapshot) => Ok(snapshot.record.clone()),
             None => {
-                let id = edition.id();
-                let record = self.blocking(move |store| store.record(id)).await?;
+                let record = self.store.record(edition.id()).await.map_err(unreadable)?;
                 Ok(Arc::new(record.unwrap_or_default()))
             }
         }
     }
 
     async fn past_edition(&self, date: ShopDay) -> Result<Edition, Problem> {
-        let (found, nearest) = self
-            .blocking(move |store| match store.generation_for(date)? {
-                Some(generation) => Ok((Some(generation), None)),
-                None => Ok((None, store.nearest(date)?)),
-            })
-            .await?;
-        match (found, nearest) {
-            (Some(generation), _) => Ok(Edition { generation: Arc::new(generation), days_late: 0, snapshot: None }),
-            (None, Some(nearest)) => {
+        if let Some(generation) = self.store.generation_for(date).await.map_err(unreadable)? {
+            return Ok(Edition { generation: Arc::new(generation), days_late: 0, snapshot: None });
+        }
+        match self.store.nearest(date).await.map_err(unreadable)? {
+            Some(nearest) => {
                 let detail = format!("nothing was published for {date}; the nearest date is {nearest}");
                 Err(Problem { nearest_date: Some(nearest), ..Problem::new(ProblemKind::NothingPublished, detail) })
             }
-            (None, None) => Err(not_ready()),
+            None => Err(not_ready()),
         }
     }
 
@@ -232,27 +224,15 @@ impl Forecasts {
         &self,
         cache: &Cache<K, Option<Arc<T>>>,
         key: K,
-        read: impl FnOnce(&PredictionStore) -> Result<Option<T>, StoreError> + Send + 'static,
+        read: impl Future<Output = Result<Option<T>, StoreError>>,
     ) -> Result<Option<Arc<T>>, Problem>
     where
         K: Hash + Eq + Send + Sync + 'static,
         T: Send + Sync + 'static,
     {
-        let load = async { self.blocking(read).await.map(|found| found.map(Arc::new)) };
+        let load = async { read.await.map(|found| found.map(Arc::new)).map_err(unreadable) };
         // Several requests for one key wait for a single reading.
         cache.try_get_with(key, load).await.map_err(Arc::unwrap_or_clone)
-    }
-
-    async fn blocking<T: Send + 'static>(
-        &self,
-        read: impl FnOnce(&PredictionStore) -> Result<T, StoreError> + Send + 'static,
-    ) -> Result<T, Problem> {
-        let store = self.store.clone();
-        match spawn_blocking(move || read(&store)).await {
-            Ok(Ok(found)) => Ok(found),
-            Ok(Err(error)) => Err(internal(&chain(&error))),
-            Err(panic) => Err(internal(&panic.to_string())),
-        }
     }
 }
 
@@ -261,7 +241,8 @@ pub(crate) fn not_ready() -> Problem {
     Problem::new(ProblemKind::NotReady, "the first forecast is being made from the shop's sales; try again in a few seconds")
 }
 
-fn internal(error: &str) -> Problem {
+fn unreadable(error: StoreError) -> Problem {
+    let error = chain(&error);
     tracing::error!(%error, "a published document cannot be read");
     Problem::new(ProblemKind::Internal, "a published document cannot be read; the log of the server says why")
 }

@@ -1,13 +1,13 @@
-//! The current generation parsed and indexed, held in memory as a whole. A new one is loaded off the
-//! runtime and swapped in; requests that run keep the one they began with.
+//! The current generation parsed and indexed, held in memory as a whole. A new one is loaded beside it and swapped in; requests that run keep the one they began with.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use sellcast_domain::{
-    CategoryId, CategoryPrediction, Generation, GenerationId, PredictionDocument, ProductId, ProductPrediction, TimeFrame, TrackRecord,
+    CategoryId, CategoryPrediction, Continuation, Generation, GenerationId, PredictionDocument, ProductId, ProductPrediction, TimeFrame, TrackRecord,
 };
 use sellcast_store::{PredictionStore, StoreError};
+use tokio::task::spawn_blocking;
 
 /// A frame's document with the way from a category's id to its place.
 #[derive(Debug)]
@@ -63,26 +63,34 @@ pub(crate) struct Snapshot {
 }
 
 impl Snapshot {
-    /// Reads a generation from the store. Blocks for as long as parsing takes.
-    pub(crate) fn load(store: &PredictionStore, id: GenerationId, serial: u64) -> Result<Option<Self>, StoreError> {
-        let Some(generation) = store.generation(id)? else { return Ok(None) };
+    /// Reads a generation from the store.
+    pub(crate) async fn load(store: &PredictionStore, id: GenerationId, serial: u64) -> Result<Option<Self>, StoreError> {
+        let Some(generation) = store.generation(id).await? else { return Ok(None) };
         let mut frames = BTreeMap::new();
         for frame in generation.predictions.keys() {
-            if let Some(document) = store.prediction(id, *frame)? {
+            if let Some(document) = store.prediction(id, *frame).await? {
                 frames.insert(*frame, Arc::new(FrameDocument::new(document)));
             }
         }
         let mut arms = BTreeMap::new();
         for arm in generation.experiment.iter().flat_map(|experiment| &experiment.arms) {
             // The published arm has no document of its own.
-            if let Some(document) = store.arm(id, &arm.name)? {
+            if let Some(document) = store.arm(id, &arm.name).await? {
                 arms.insert(arm.name.clone(), Arc::new(FrameDocument::new(document)));
             }
         }
-        let record = store.record(id)?.unwrap_or_default();
-        let products = list_products(store, id, &frames)?;
-        let homes = products.iter().map(|listed| (listed.product_id, listed.category_id)).collect();
-        Ok(Some(Self { generation: Arc::new(generation), frames, arms, record: Arc::new(record), products, homes, serial }))
+        let record = Arc::new(store.record(id).await?.unwrap_or_default());
+        let rest = continuations(store, id, &frames).await?;
+        let index = move || {
+            let products = list_products(&frames, &rest);
+            let homes = products.iter().map(|listed| (listed.product_id, listed.category_id)).collect();
+            Self { generation: Arc::new(generation), frames, arms, record, products, homes, serial }
+        };
+        // Names of a large shop take some milliseconds, so not on the runtime.
+        match spawn_blocking(index).await {
+            Ok(snapshot) => Ok(Some(snapshot)),
+            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+        }
     }
 
     /// The category that a product belongs to.
@@ -92,27 +100,32 @@ impl Snapshot {
 }
 
 /// Every frame ranks the same products, so the week's lists (or the first frame's) name them all.
-fn list_products(
+fn naming(frames: &BTreeMap<TimeFrame, Arc<FrameDocument>>) -> Option<(TimeFrame, &Arc<FrameDocument>)> {
+    frames.get_key_value(&TimeFrame::Week).or_else(|| frames.first_key_value()).map(|(frame, document)| (*frame, document))
+}
+
+/// The products beyond the first 100 of each category.
+async fn continuations(
     store: &PredictionStore,
     id: GenerationId,
     frames: &BTreeMap<TimeFrame, Arc<FrameDocument>>,
-) -> Result<Vec<Listed>, StoreError> {
-    let Some((frame, named)) = frames.get_key_value(&TimeFrame::Week).or_else(|| frames.first_key_value()) else { return Ok(Vec::new()) };
+) -> Result<HashMap<CategoryId, Continuation>, StoreError> {
+    let mut rest = HashMap::new();
+    let Some((frame, named)) = naming(frames) else { return Ok(rest) };
+    for category in named.document.categories.iter().filter(|category| category.total_products as usize > category.top_products.len()) {
+        rest.extend(store.continuation(id, frame, category.category_id).await?.map(|found| (category.category_id, found)));
+    }
+    Ok(rest)
+}
+
+fn list_products(frames: &BTreeMap<TimeFrame, Arc<FrameDocument>>, rest: &HashMap<CategoryId, Continuation>) -> Vec<Listed> {
     let mut listed = Vec::new();
-    for category in &named.document.categories {
-        let mut add = |product_id, name: &str| {
-            listed.push(Listed { product_id, category_id: category.category_id, name: name.to_owned(), folded: name.to_lowercase() });
-        };
-        for product in &category.top_products {
-            add(product.product_id, &product.product_name);
-        }
-        if category.total_products as usize > category.top_products.len()
-            && let Some(rest) = store.continuation(id, *frame, category.category_id)?
-        {
-            for product in &rest.products {
-                add(product.product_id, &product.product_name);
-            }
+    for category in naming(frames).iter().flat_map(|(_, named)| &named.document.categories) {
+        let first = category.top_products.iter().map(|product| (product.product_id, &product.product_name));
+        let others = rest.get(&category.category_id).into_iter().flat_map(|rest| &rest.products);
+        for (product_id, name) in first.chain(others.map(|product| (product.product_id, &product.product_name))) {
+            listed.push(Listed { product_id, category_id: category.category_id, name: name.clone(), folded: name.to_lowercase() });
         }
     }
-    Ok(listed)
+    listed
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use metrics_exporter_prometheus::PrometheusHandle;
-use sellcast_domain::{GenerationId, ShopDay};
+use sellcast_domain::{Generation, ShopDay};
 use sellcast_store::{LiveBoard, PredictionStore};
 use tokio::sync::{Semaphore, watch};
 
@@ -80,8 +80,10 @@ impl AppState {
     pub async fn caught_up(&self) {
         let published = self.inner.forecasts.store().subscribe();
         let mut snapshots = self.inner.forecasts.subscribe();
-        let seen =
-            |snapshot: &Option<Arc<Snapshot>>| snapshot.as_ref().map(|snapshot| snapshot.generation.generation_id) == *published.borrow();
+        let seen = |snapshot: &Option<Arc<Snapshot>>| {
+            snapshot.as_ref().map(|snapshot| snapshot.generation.generation_id)
+                == published.borrow().as_ref().map(|generation| generation.generation_id)
+        };
         // The sender lives as long as this state, so waiting cannot fail.
         let _ = snapshots.wait_for(seen).await;
     }
@@ -137,9 +139,9 @@ impl AppState {
     }
 }
 
-async fn follow(state: Weak<Inner>, mut published: watch::Receiver<Option<GenerationId>>) {
+async fn follow(state: Weak<Inner>, mut published: watch::Receiver<Option<Arc<Generation>>>) {
     loop {
-        let wanted = *published.borrow_and_update();
+        let wanted = published.borrow_and_update().as_ref().map(|generation| generation.generation_id);
         if let Some(id) = wanted {
             let Some(inner) = state.upgrade() else { return };
             let loaded = inner.forecasts.load(id).await;

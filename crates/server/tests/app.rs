@@ -66,7 +66,7 @@ impl App {
     pub(crate) async fn open() -> Self {
         let app = Self::empty();
         for day in ["2017-12-01", "2017-12-03", "2017-12-04"] {
-            app.store.publish(&shop::generation(shop::day(day), 1)).expect("published");
+            app.store.publish(shop::generation(shop::day(day), 1)).await.expect("published");
         }
         app.state.caught_up().await;
         app

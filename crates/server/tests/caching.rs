@@ -20,7 +20,7 @@ async fn an_unchanged_answer_is_304_until_a_new_generation() {
         assert_eq!(again.header("etag"), Some(tag.as_str()));
     }
     assert_eq!(app.get_with(WEEK, &[("if-none-match", "\"other\"")]).await.status, StatusCode::OK);
-    app.store.publish(&shop::generation(shop::day("2017-12-04"), 2)).expect("published");
+    app.store.publish(shop::generation(shop::day("2017-12-04"), 2)).await.expect("published");
     app.state.caught_up().await;
     let after = app.get_with(WEEK, &[("if-none-match", &tag)]).await;
     assert_eq!(after.status, StatusCode::OK, "the new generation is another representation");
@@ -97,7 +97,7 @@ async fn errors_are_not_kept() {
     let app = App::empty();
     assert_eq!(app.get(WEEK).await.status, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(app.get(WEEK).await.header("cache-control"), Some("no-store"));
-    app.store.publish(&shop::generation(shop::day("2017-12-04"), 1)).expect("published");
+    app.store.publish(shop::generation(shop::day("2017-12-04"), 1)).await.expect("published");
     app.state.caught_up().await;
     assert_eq!(app.get(WEEK).await.status, StatusCode::OK);
 }

@@ -61,7 +61,7 @@ async fn a_new_generation_is_told_once_it_is_served() {
     let present = shop::generation(shop::day("2017-12-04"), 1).generation.generation_id.to_string();
     assert_eq!(events.next("generation").await, present);
     let newer = shop::generation(shop::day("2017-12-05"), 1);
-    app.store.publish(&newer).expect("published");
+    app.store.publish(newer.clone()).await.expect("published");
     let told = events.next("generation").await;
     assert_eq!(told, newer.generation.generation_id.to_string());
     let body = app.get("/api/v1/predictions/categories?timeFrame=week").await.json();

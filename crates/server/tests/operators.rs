@@ -14,7 +14,7 @@ async fn ready_means_there_is_a_forecast() {
     assert_eq!(app.get("/health/live").await.json()["status"], "live");
     let before = app.get("/health/ready").await;
     assert_eq!((before.status, &before.json()["code"]), (StatusCode::SERVICE_UNAVAILABLE, &"NOT_READY".into()));
-    app.store.publish(&shop::generation(shop::day("2017-12-04"), 0)).expect("published");
+    app.store.publish(shop::generation(shop::day("2017-12-04"), 0)).await.expect("published");
     app.state.caught_up().await;
     let after = app.get("/health/ready").await;
     assert_eq!(after.status, StatusCode::OK);
@@ -119,8 +119,8 @@ async fn too_many_requests_at_once_are_turned_away() {
 #[tokio::test]
 async fn a_request_that_takes_too_long_is_given_up() {
     let app = App::with(ServerSettings { timeout: Duration::ZERO, ..ServerSettings::new("Corner Market", chrono_tz::UTC) });
-    app.store.publish(&shop::generation(shop::day("2017-12-01"), 1)).expect("published");
-    app.store.publish(&shop::generation(shop::day("2017-12-04"), 1)).expect("published");
+    app.store.publish(shop::generation(shop::day("2017-12-01"), 1)).await.expect("published");
+    app.store.publish(shop::generation(shop::day("2017-12-04"), 1)).await.expect("published");
     app.state.caught_up().await;
     // A past date is read from the file, which takes longer than nothing.
     let answer = app.get("/api/v1/predictions/categories?timeFrame=week&date=2017-12-01").await;

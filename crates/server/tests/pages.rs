@@ -125,7 +125,7 @@ async fn names_from_the_shop_are_text_and_nothing_else() {
         prediction.categories[0].top_products[0].drivers[0].reason = bad.to_owned();
     }
     documents.generation.shop_name = bad.to_owned();
-    app.store.publish(&documents).expect("published");
+    app.store.publish(documents).await.expect("published");
     app.state.caught_up().await;
     for path in ["/", "/categories/1", "/products/1001", "/search?q=script", "/search?q=%3Cscript%3Ealert(1)%3C/script%3E", "/record"] {
         let html = html(&app, path).await;
@@ -326,7 +326,7 @@ async fn the_first_visitor_is_told_to_wait_and_then_sees_the_forecast() {
     let waiting: Answer = app.page("/").await;
     assert_eq!(waiting.status, StatusCode::SERVICE_UNAVAILABLE);
     assert_contains(&waiting.text(), &["The first forecast is being made", "data-waits", "appears here by itself", "data-generation=\"\""]);
-    app.store.publish(&shop::generation(shop::day("2017-12-04"), 0)).expect("published");
+    app.store.publish(shop::generation(shop::day("2017-12-04"), 0)).await.expect("published");
     app.state.caught_up().await;
     assert_contains(&html(&app, "/").await, &["A first forecast from simple averages"]);
 }

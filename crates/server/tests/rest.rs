@@ -125,7 +125,7 @@ async fn a_past_date_gives_what_was_published_for_it() {
     assert_eq!(body["asOf"], "2017-12-01");
     assert!(body["staleReason"].is_null(), "an old forecast that was asked for is not stale");
     // Baselines of that day were replaced by models on the same day: the newest of the day is read.
-    app.store.publish(&shop::generation(shop::day("2017-12-01"), 2)).expect("published");
+    app.store.publish(shop::generation(shop::day("2017-12-01"), 2)).await.expect("published");
     let newer = shop::generation(shop::day("2017-12-01"), 2).generation.generation_id.to_string();
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
     loop {

@@ -2,6 +2,7 @@
 //! browser, database servers, and a small shop with months of sales. Everything here is real; nothing stands in for something else.
 
 mod browser;
+mod cassandra;
 mod console;
 mod databases;
 mod folder;
@@ -11,6 +12,7 @@ mod shop;
 mod wait;
 
 pub use browser::{Browser, Viewport};
+pub use cassandra::Cassandra;
 pub use databases::{MariaDb, Postgres};
 pub use folder::TestDir;
 pub use program::{Program, free_port};

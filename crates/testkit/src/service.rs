@@ -26,12 +26,21 @@ impl Service {
     /// # Errors
     /// When it cannot be installed or does not start; the message says what to do.
     pub fn start(name: &str) -> Result<Self> {
+        Self::start_with(name, &[])
+    }
+
+    /// The same with arguments of the script's own after `up`.
+    ///
+    /// # Errors
+    /// When it cannot be installed or does not start; the message says what to do.
+    pub fn start_with(name: &str, arguments: &[&str]) -> Result<Self> {
+        let up: Vec<&str> = std::iter::once("up").chain(arguments.iter().copied()).collect();
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scripts/services").join(format!("{name}.sh"));
         let mut refusals = Vec::new();
         for _ in 0..ATTEMPTS {
             let folder = tempfile::Builder::new().prefix(&format!("sellcast-{name}-")).tempdir().context("cannot make a folder")?.keep();
             let mut service = Self { script: script.clone(), folder, port: free_port()?, address: String::new() };
-            let output = service.act("up")?;
+            let output = service.act(&up)?;
             if output.status.success() {
                 String::from_utf8_lossy(&output.stdout).trim().clone_into(&mut service.address);
                 return Ok(service);
@@ -61,7 +70,7 @@ impl Service {
     /// # Errors
     /// When it does not end.
     pub fn stop(&self) -> Result<()> {
-        self.expect("down")
+        self.expect(&["down"])
     }
 
     /// Starts it again with its data, on the same port.
@@ -69,20 +78,25 @@ impl Service {
     /// # Errors
     /// When it does not start.
     pub fn restart(&self) -> Result<()> {
-        self.expect("up")
+        self.expect(&["up"])
     }
 
-    fn expect(&self, action: &str) -> Result<()> {
-        let output = self.act(action)?;
+    /// Runs another action of its script.
+    ///
+    /// # Errors
+    /// When the action fails.
+    pub fn expect(&self, arguments: &[&str]) -> Result<()> {
+        let output = self.act(arguments)?;
         if !output.status.success() {
+            let action = arguments.join(" ");
             bail!("`{} {action}` failed: {}", self.script.display(), String::from_utf8_lossy(&output.stderr).trim());
         }
         Ok(())
     }
 
-    fn act(&self, action: &str) -> Result<Output> {
+    fn act(&self, arguments: &[&str]) -> Result<Output> {
         Command::new(&self.script)
-            .arg(action)
+            .args(arguments)
             .env("SERVICE_DIR", &self.folder)
             .env("SERVICE_PORT", self.port.to_string())
             .env("SERVICE_OWNER", std::process::id().to_string())
@@ -94,7 +108,7 @@ impl Service {
 
 impl Drop for Service {
     fn drop(&mut self) {
-        let _ = self.act("down");
+        let _ = self.act(&["down"]);
         let _ = std::fs::remove_dir_all(&self.folder);
     }
 }

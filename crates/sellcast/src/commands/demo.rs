@@ -120,7 +120,7 @@ impl Demo {
     async fn live(&self, engine: &Arc<Engine>, reporter: &Reporter, started: Instant) -> anyhow::Result<()> {
         let replay = Replay::open(&engine.folder.shop(), &data_folder()?).await?;
         let (first, ends) = (day(REPLAY_FROM)?, day(DATA_ENDS)?);
-        let as_of = match engine.published_as_of().await? {
+        let as_of = match engine.published_as_of() {
             Some(as_of) => as_of,
             None => {
                 let now = end_before(first);
@@ -215,16 +215,16 @@ impl Demo {
     ) -> anyhow::Result<()> {
         let sold = replay.sold_on(day, instant).await?;
         let expected = {
-            let (store, before) = (engine.store.clone(), engine.board.status());
+            let before = engine.board.status();
             match before.filter(|status| status.shop_day == day).and_then(|status| status.expected_today) {
                 Some(known) => Some(known),
-                None => {
-                    tokio::task::spawn_blocking(move || -> anyhow::Result<Option<Money>> {
-                        let Some(generation) = store.generation_for(day)? else { return Ok(None) };
-                        Ok(store.prediction(generation.generation_id, TimeFrame::Day)?.map(|document| document.total_amount))
-                    })
-                    .await??
-                }
+                None => match engine.store.generation_for(day).await? {
+                    Some(generation) => {
+                        let document = engine.store.prediction(generation.generation_id, TimeFrame::Day).await?;
+                        document.map(|document| document.total_amount)
+                    }
+                    None => None,
+                },
             }
         };
         engine.board.set_status(LiveStatus {

@@ -100,7 +100,7 @@ impl List {
 impl Promote {
     async fn run(self) -> Result<(), Failure> {
         let engine = self.place.engine("models").await?;
-        engine.promote(&self.version, now(&engine.config, self.now, engine.published_as_of().await?)).await?;
+        engine.promote(&self.version, now(&engine.config, self.now, engine.published_as_of())).await?;
         print(&format!("{} is champion now; the next forecast is made by it", self.version));
         Ok(())
     }
@@ -109,7 +109,7 @@ impl Promote {
 impl Rollback {
     async fn run(self) -> Result<(), Failure> {
         let engine = self.place.engine("models").await?;
-        let (version, from) = engine.roll_back(self.frame, now(&engine.config, self.now, engine.published_as_of().await?)).await?;
+        let (version, from) = engine.roll_back(self.frame, now(&engine.config, self.now, engine.published_as_of())).await?;
         print(&format!("rolled back from {from} to {version}; the next forecast is made by it"));
         Ok(())
     }

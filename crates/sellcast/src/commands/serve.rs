@@ -87,9 +87,8 @@ impl Running {
 
 /// The shop's clock: the board's, where a day is being replayed; else the system's, or the newest forecast's.
 fn clock(engine: &Arc<Engine>) -> Clock {
-    let (board, published, store) = (engine.board.clone(), engine.store.subscribe(), engine.store.clone());
+    let (board, published) = (engine.board.clone(), engine.store.subscribe());
     let kind = engine.config.shop.clock;
-    let known: std::sync::Mutex<Option<(Option<sellcast_domain::GenerationId>, DateTime<Utc>)>> = std::sync::Mutex::default();
     Arc::new(move || {
         if let Some(status) = board.status().filter(|status| status.replay.is_some()) {
             return status.shop_time;
@@ -97,21 +96,8 @@ fn clock(engine: &Arc<Engine>) -> Clock {
         if kind == ClockKind::System {
             return Utc::now();
         }
-        let id = *published.borrow();
-        let Ok(mut known) = known.lock() else { return Utc::now() };
-        match *known {
-            Some((of, at)) if of == id => at,
-            _ => {
-                // Forecasts are made at the end of the day before: the day that they begin with has just started.
-                let at = store
-                    .current()
-                    .ok()
-                    .flatten()
-                    .map_or_else(Utc::now, |generation| generation.generated_at + chrono::Duration::seconds(2));
-                *known = Some((id, at));
-                at
-            }
-        }
+        // Forecasts are made at the end of the day before: the day that they begin with has just started.
+        published.borrow().as_ref().map_or_else(Utc::now, |generation| generation.generated_at + chrono::Duration::seconds(2))
     })
 }
 

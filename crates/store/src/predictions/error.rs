@@ -6,6 +6,9 @@ use std::path::{Path, PathBuf};
 
 use sellcast_domain::GenerationId;
 
+/// What an error came from.
+pub type Cause = Box<dyn std::error::Error + Send + Sync>;
+
 /// An error of the prediction store.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -22,7 +25,7 @@ pub enum StoreError {
         path: PathBuf,
         /// Why.
         #[source]
-        source: Box<redb::Error>,
+        source: Cause,
     },
     /// The disk is full.
     #[error("no room on the disk to publish generation `{generation}`; free some space and publish again, the former one stays current")]
@@ -31,16 +34,56 @@ pub enum StoreError {
         generation: GenerationId,
         /// Why.
         #[source]
-        source: Box<redb::Error>,
+        source: Cause,
     },
-    /// The file cannot be written.
+    /// The documents or the pointer cannot be written.
     #[error("cannot publish generation `{generation}`; the former one stays current, publish again")]
     Write {
         /// What was to be published.
         generation: GenerationId,
         /// Why.
         #[source]
-        source: Box<redb::Error>,
+        source: Cause,
+    },
+    /// No node of the cluster answers.
+    #[error("cannot reach the prediction store `{address}`; see that a node runs there and that user and password are right")]
+    Unreachable {
+        /// The cluster, without its password.
+        address: String,
+        /// Why.
+        #[source]
+        source: Cause,
+    },
+    /// The keyspace or its tables cannot be used.
+    #[error("cannot {step} in `{address}`; {mend}")]
+    Keyspace {
+        /// What was tried.
+        step: &'static str,
+        /// The cluster, without its password.
+        address: String,
+        /// What to do.
+        mend: &'static str,
+        /// Why.
+        #[source]
+        source: Cause,
+    },
+    /// Too few nodes answer to read.
+    #[error("cannot read `{document}` from the prediction store: too few of its copies answer; start the nodes that are down (`nodetool status`)")]
+    Unavailable {
+        /// What was to be read.
+        document: String,
+        /// Why.
+        #[source]
+        source: Cause,
+    },
+    /// The pointer may have moved or not: the cluster stopped answering.
+    #[error("it is not known whether generation `{generation}` became current: too few nodes answer; publish it again, which does no harm")]
+    Unsettled {
+        /// What was to be published.
+        generation: GenerationId,
+        /// Why.
+        #[source]
+        source: Cause,
     },
     /// The id is taken by other content.
     #[error("generation `{0}` is already published with other content; publish under a new id")]
@@ -52,7 +95,7 @@ pub enum StoreError {
         document: String,
         /// Why.
         #[source]
-        source: Box<redb::Error>,
+        source: Cause,
     },
     /// A document does not fit into JSON.
     #[error("cannot write `{document}` as JSON; a number in it is not finite")]
@@ -92,16 +135,14 @@ impl StoreError {
     }
 
     pub(super) fn writing(generation: GenerationId, source: redb::Error) -> Self {
-        let source = Box::new(source);
-        match source.as_ref() {
-            // A quota and a file-size limit are mended the same way as a full disk.
+        // A quota and a file-size limit are mended the same way as a full disk.
+        let full = matches!(
+            &source,
             redb::Error::Io(error)
-                if matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge) =>
-            {
-                Self::Full { generation, source }
-            }
-            _ => Self::Write { generation, source },
-        }
+                if matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge)
+        );
+        let source = Box::new(source);
+        if full { Self::Full { generation, source } } else { Self::Write { generation, source } }
     }
 
     pub(super) fn reading(document: &str, source: redb::Error) -> Self {

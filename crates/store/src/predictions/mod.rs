@@ -1,25 +1,28 @@
-//! Published generations in one redb file: JSON documents compressed with zstd.
+//! Published generations: JSON documents compressed with zstd, in one redb file or in a Cassandra keyspace.
 //!
-//! A generation is written whole in one transaction and made visible by a second one that moves a single
-//! pointer; only then are subscribers told. When either fails, the former generation stays current.
+//! A generation is written whole and made visible by moving a single pointer; only then are subscribers told. When either
+//! fails, the former generation stays current. Both backends pass the same tests.
 
+mod cluster;
 mod error;
+mod file;
 mod pack;
 mod tables;
 
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::path::Path;
+use std::sync::Arc;
 
-use redb::{Database, ReadTransaction, ReadableDatabase};
 use sellcast_domain::{
     CategoryHistory, CategoryId, Continuation, Generation, GenerationId, PredictionDocument, PredictionId, ShopDay, TimeFrame, TrackRecord,
 };
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 
-pub use error::StoreError;
+use cluster::Cluster;
+pub use cluster::{ClusterAddress, InvalidClusterAddress};
+pub use error::{Cause, StoreError};
+use file::FileStore;
 use pack::DocumentName;
-use tables::Written;
 
 /// Everything that one publication holds.
 #[derive(Clone, Debug, PartialEq)]
@@ -49,38 +52,34 @@ pub struct ArmDocuments {
     pub continuations: Vec<Continuation>,
 }
 
-/// The store. Clones share one open file. All calls block: use `spawn_blocking` from async code.
+/// The store. Clones share one open file or one session with the cluster.
 #[derive(Clone, Debug)]
 pub struct PredictionStore {
-    inner: Arc<Inner>,
+    backend: Backend,
 }
 
-#[derive(Debug)]
-struct Inner {
-    path: PathBuf,
-    /// `None` only between a failed write and the next successful reopening.
-    database: RwLock<Option<Database>>,
-    /// One publication at a time, from its first byte to its announcement.
-    publishing: Mutex<()>,
-    current: watch::Sender<Option<GenerationId>>,
+#[derive(Clone, Debug)]
+enum Backend {
+    File(FileStore),
+    Cluster(Cluster),
 }
 
 impl PredictionStore {
-    /// Opens the file, or makes it with the folders above it. What a killed publication left unpublished is removed.
+    /// Opens the file, or makes it with the folders above it. What a killed publication left unpublished is removed. Blocks.
     ///
     /// # Errors
     /// [`StoreError::Held`] when another process has it open; [`StoreError::Open`] when it cannot be read or made.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        let database = tables::open(path).map_err(|source| StoreError::opening(path, source))?;
-        let current = tables::current(&database).map_err(|source| StoreError::opening(path, source))?;
-        Ok(Self {
-            inner: Arc::new(Inner {
-                path: path.to_owned(),
-                database: RwLock::new(Some(database)),
-                publishing: Mutex::new(()),
-                current: watch::Sender::new(current),
-            }),
-        })
+        Ok(Self { backend: Backend::File(FileStore::open(path)?) })
+    }
+
+    /// Connects to a cluster that speaks Cassandra's protocol; makes keyspace and tables where they are missing. What other
+    /// processes publish there is seen within about a second.
+    ///
+    /// # Errors
+    /// [`StoreError::Unreachable`] when no node answers; [`StoreError::Keyspace`] when the tables can be neither read nor made.
+    pub async fn connect(address: &ClusterAddress) -> Result<Self, StoreError> {
+        Ok(Self { backend: Backend::Cluster(Box::pin(Cluster::connect(address)).await?) })
     }
 
     /// Writes a generation whole, then makes it visible, then tells subscribers. Doing it again changes nothing.
@@ -89,57 +88,65 @@ impl PredictionStore {
     ///
     /// # Errors
     /// [`StoreError::Changed`] if the id is published with other content; [`StoreError::Full`] when the disk is;
-    /// [`StoreError::Write`] otherwise. The former generation stays current in every case.
-    pub fn publish(&self, documents: &GenerationDocuments) -> Result<(), StoreError> {
-        let _one_at_a_time = self.inner.publishing.lock().unwrap_or_else(PoisonError::into_inner);
-        let id = documents.generation.generation_id;
-        let packed = pack::pack(documents)?;
-        let written = self
-            .write(|database| tables::write(database, id, &packed))
-            .and_then(|written| match written {
-                Written::Changed => Ok(Err(StoreError::Changed(id))),
-                Written::Here => self.write(|database| tables::point(database, id, documents.generation.as_of)).map(Ok),
-            })
-            .map_err(|source| StoreError::writing(id, source))?;
-        let current = written?;
-        tracing::info!(generation = %id, as_of = %documents.generation.as_of, documents = packed.len(), "generation {id} published");
-        self.inner.current.send_replace(Some(current));
-        Ok(())
+    /// [`StoreError::Unsettled`] when the cluster stopped answering while the pointer moved; [`StoreError::Write`]
+    /// otherwise. But for `Unsettled`, the former generation stays current.
+    pub async fn publish(&self, documents: impl Into<Arc<GenerationDocuments>>) -> Result<(), StoreError> {
+        let documents = documents.into();
+        match &self.backend {
+            Backend::File(file) => {
+                let file = file.clone();
+                blocking(move || file.publish(&documents)).await
+            }
+            Backend::Cluster(cluster) => Box::pin(cluster.publish(documents)).await,
+        }
     }
 
-    /// The generation that readers see.
-    pub fn current(&self) -> Result<Option<Generation>, StoreError> {
-        let Some(id) = *self.inner.current.borrow() else { return Ok(None) };
-        self.generation(id)
+    /// The generation that readers see. Known without asking the backend.
+    pub fn current(&self) -> Option<Arc<Generation>> {
+        self.watched().borrow().clone()
     }
 
     /// What is known of one generation.
-    pub fn generation(&self, id: GenerationId) -> Result<Option<Generation>, StoreError> {
-        self.document(id, DocumentName::Generation)
+    pub async fn generation(&self, id: GenerationId) -> Result<Option<Generation>, StoreError> {
+        self.document(id, DocumentName::Generation).await
     }
 
     /// The newest generation published for `as_of`.
-    pub fn generation_for(&self, as_of: ShopDay) -> Result<Option<Generation>, StoreError> {
-        match self.read("published days", |reading| tables::newest_for(reading, as_of))? {
-            Some(id) => self.generation(id),
+    pub async fn generation_for(&self, as_of: ShopDay) -> Result<Option<Generation>, StoreError> {
+        let newest = match &self.backend {
+            Backend::File(file) => file.listed(move |reading| tables::newest_for(reading, as_of)).await?,
+            Backend::Cluster(cluster) => cluster.catalog().newest_for(as_of),
+        };
+        match newest {
+            Some(id) => self.generation(id).await,
             None => Ok(None),
         }
     }
 
     /// The day with a publication that lies nearest to `day`; the earlier of two equally near ones.
-    pub fn nearest(&self, day: ShopDay) -> Result<Option<ShopDay>, StoreError> {
-        self.read("published days", |reading| tables::nearest(reading, day))
+    pub async fn nearest(&self, day: ShopDay) -> Result<Option<ShopDay>, StoreError> {
+        match &self.backend {
+            Backend::File(file) => file.listed(move |reading| tables::nearest(reading, day)).await,
+            Backend::Cluster(cluster) => Ok(cluster.catalog().nearest(day)),
+        }
     }
 
     /// Every day with a publication, oldest first.
-    pub fn published_days(&self) -> Result<Vec<ShopDay>, StoreError> {
-        self.read("published days", tables::published_days)
+    pub async fn published_days(&self) -> Result<Vec<ShopDay>, StoreError> {
+        match &self.backend {
+            Backend::File(file) => file.listed(tables::published_days).await,
+            Backend::Cluster(cluster) => Ok(cluster.catalog().published_days()),
+        }
     }
 
     /// The generation and frame of a prediction, newest generations first.
-    pub fn find(&self, prediction: PredictionId) -> Result<Option<(Generation, TimeFrame)>, StoreError> {
-        for id in self.read("published days", tables::generations)?.into_iter().rev() {
-            let Some(generation) = self.generation(id)? else { continue };
+    pub async fn find(&self, prediction: PredictionId) -> Result<Option<(Generation, TimeFrame)>, StoreError> {
+        let generations = match &self.backend {
+            Backend::File(file) => file.listed(tables::generations).await?,
+            Backend::Cluster(cluster) => cluster.catalog().generations(),
+        };
+        for id in generations.into_iter().rev() {
+            let Some(generation) = self.generation(id).await? else { continue };
             if let Some(frame) = generation.predictions.iter().find(|(_, of)| **of == prediction).map(|(frame, _)| *frame) {
                 return Ok(Some((generation, frame)));
             }
@@ -148,88 +155,92 @@ impl PredictionStore {
     }
 
     /// A frame's document.
-    pub fn prediction(&self, generation: GenerationId, frame: TimeFrame) -> Result<Option<PredictionDocument>, StoreError> {
-        self.document(generation, DocumentName::Prediction(frame))
+    pub async fn prediction(&self, generation: GenerationId, frame: TimeFrame) -> Result<Option<PredictionDocument>, StoreError> {
+        self.document(generation, DocumentName::Prediction(frame)).await
     }
 
     /// An arm's document.
-    pub fn arm(&self, generation: GenerationId, arm: &str) -> Result<Option<PredictionDocument>, StoreError> {
-        self.document(generation, DocumentName::Arm(arm))
+    pub async fn arm(&self, generation: GenerationId, arm: &str) -> Result<Option<PredictionDocument>, StoreError> {
+        self.document(generation, DocumentName::Arm(arm)).await
     }
 
     /// The products of a category beyond the first 100 in an arm's document.
-    pub fn arm_continuation(&self, generation: GenerationId, arm: &str, category: CategoryId) -> Result<Option<Continuation>, StoreError> {
-        self.document(generation, DocumentName::ArmContinuation(arm, category))
+    pub async fn arm_continuation(
+        &self,
+        generation: GenerationId,
+        arm: &str,
+        category: CategoryId,
+    ) -> Result<Option<Continuation>, StoreError> {
+        self.document(generation, DocumentName::ArmContinuation(arm, category)).await
     }
 
     /// The products of a category beyond the first 100.
-    pub fn continuation(
+    pub async fn continuation(
         &self,
         generation: GenerationId,
         frame: TimeFrame,
         category: CategoryId,
     ) -> Result<Option<Continuation>, StoreError> {
-        self.document(generation, DocumentName::Continuation(frame, category))
+        self.document(generation, DocumentName::Continuation(frame, category)).await
     }
 
     /// Weekly sales of a category and its products.
-    pub fn history(&self, generation: GenerationId, category: CategoryId) -> Result<Option<CategoryHistory>, StoreError> {
-        self.document(generation, DocumentName::History(category))
+    pub async fn history(&self, generation: GenerationId, category: CategoryId) -> Result<Option<CategoryHistory>, StoreError> {
+        self.document(generation, DocumentName::History(category)).await
     }
 
     /// The track record as it stood when the generation was published.
-    pub fn record(&self, generation: GenerationId) -> Result<Option<TrackRecord>, StoreError> {
-        self.document(generation, DocumentName::Record)
+    pub async fn record(&self, generation: GenerationId) -> Result<Option<TrackRecord>, StoreError> {
+        self.document(generation, DocumentName::Record).await
     }
 
     /// Follows the current generation. Also marked as changed when an earlier day is published anew.
-    pub fn subscribe(&self) -> watch::Receiver<Option<GenerationId>> {
-        self.inner.current.subscribe()
+    pub fn subscribe(&self) -> watch::Receiver<Option<Arc<Generation>>> {
+        self.watched().subscribe()
     }
 
-    fn document<T: DeserializeOwned>(&self, generation: GenerationId, name: DocumentName<'_>) -> Result<Option<T>, StoreError> {
-        let key = name.to_string();
-        let packed = self.read(&key, |reading| tables::document(reading, generation, &key))?;
-        packed.map(|packed| pack::unpack(&key, &packed)).transpose()
-    }
-
-    /// Reads in one transaction. After a failed write redb refuses further work until it is reopened, so that is tried once.
-    fn read<T>(&self, what: &str, work: impl Fn(&ReadTransaction) -> Result<T, redb::Error>) -> Result<T, StoreError> {
-        let attempt = || {
-            let database = self.inner.database.read().unwrap_or_else(PoisonError::into_inner);
-            let database = database.as_ref().ok_or(redb::Error::DatabaseClosed)?;
-            work(&database.begin_read()?)
-        };
-        attempt()
-            .or_else(|error| match error {
-                redb::Error::PreviousIo | redb::Error::DatabaseClosed => self.reopen().and_then(|()| attempt()),
-                other => Err(other),
-            })
-            .map_err(|source| StoreError::reading(what, source))
-    }
-
-    fn write<T>(&self, work: impl Fn(&Database) -> Result<T, redb::Error>) -> Result<T, redb::Error> {
-        let attempt = || {
-            let database = self.inner.database.read().unwrap_or_else(PoisonError::into_inner);
-            work(database.as_ref().ok_or(redb::Error::DatabaseClosed)?)
-        };
-        let outcome = attempt().or_else(|error| match error {
-            redb::Error::PreviousIo | redb::Error::DatabaseClosed => self.reopen().and_then(|()| attempt()),
-            other => Err(other),
-        });
-        if outcome.is_err()
-            && let Err(error) = self.reopen()
-        {
-            tracing::warn!(%error, "prediction store cannot be reopened after a failed write, the next use tries again");
+    /// Writes, reads and deletes a row, to show that the rights suffice. A file that is open can be written.
+    ///
+    /// # Errors
+    /// When one of the three is refused.
+    pub async fn check_rights(&self) -> Result<(), StoreError> {
+        match &self.backend {
+            Backend::File(_) => Ok(()),
+            Backend::Cluster(cluster) => Box::pin(cluster.check_rights()).await,
         }
-        outcome
     }
 
-    /// Closes and opens the file, which repairs it; what was committed is kept.
-    fn reopen(&self) -> Result<(), redb::Error> {
-        let mut database = self.inner.database.write().unwrap_or_else(PoisonError::into_inner);
-        *database = None;
-        *database = Some(tables::open(&self.inner.path)?);
-        Ok(())
+    fn watched(&self) -> &watch::Sender<Option<Arc<Generation>>> {
+        match &self.backend {
+            Backend::File(file) => file.current(),
+            Backend::Cluster(cluster) => cluster.current(),
+        }
+    }
+
+    async fn document<T: DeserializeOwned + Send + 'static>(
+        &self,
+        generation: GenerationId,
+        name: DocumentName<'_>,
+    ) -> Result<Option<T>, StoreError> {
+        let key = name.to_string();
+        match &self.backend {
+            Backend::File(file) => {
+                let file = file.clone();
+                blocking(move || file.document(generation, &key)).await
+            }
+            Backend::Cluster(cluster) => match cluster.document(generation, &key).await? {
+                Some(packed) => blocking(move || pack::unpack(&key, &packed)).await.map(Some),
+                None => Ok(None),
+            },
+        }
+    }
+}
+
+/// Runs work that computes or waits for a disk off the runtime.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        // The runtime cancels only when it ends, and then it polls nobody: this is a panic of the work.
+        Err(panic) => std::panic::resume_unwind(panic.into_panic()),
     }
 }

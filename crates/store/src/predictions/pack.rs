@@ -138,13 +138,24 @@ impl Job<'_> {
     }
 }
 
-/// The uncompressed size as eight bytes, then the zstd frame.
 fn packed<T: Serialize>(name: DocumentName<'_>, document: &T) -> Result<PackedDocument, StoreError> {
     let name = name.to_string();
     let json = serde_json::to_vec(document).map_err(|source| StoreError::Encode { document: name.clone(), source })?;
-    let compressed = zstd::bulk::compress(&json, LEVEL).map_err(|source| StoreError::Pack { document: name.clone(), source })?;
+    let bytes = compressed(&name, &json)?;
+    Ok((name, bytes, blake3::hash(&json)))
+}
+
+/// A single document packed by the same rules.
+pub(super) fn pack_one<T: Serialize>(name: &str, document: &T) -> Result<Vec<u8>, StoreError> {
+    let json = serde_json::to_vec(document).map_err(|source| StoreError::Encode { document: name.to_owned(), source })?;
+    compressed(name, &json)
+}
+
+/// The uncompressed size as eight bytes, then the zstd frame.
+fn compressed(name: &str, json: &[u8]) -> Result<Vec<u8>, StoreError> {
+    let compressed = zstd::bulk::compress(json, LEVEL).map_err(|source| StoreError::Pack { document: name.to_owned(), source })?;
     let mut bytes = Vec::with_capacity(compressed.len() + 8);
     bytes.extend_from_slice(&(json.len() as u64).to_le_bytes());
     bytes.extend_from_slice(&compressed);
-    Ok((name, bytes, blake3::hash(&json)))
+    Ok(bytes)
 }

@@ -1,0 +1,30 @@
+//! Where a store under test lies: a file in a folder of its own, or a keyspace of its own on a real Cassandra node.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use sellcast_store::PredictionStore;
+use sellcast_testkit::Cassandra;
+
+pub(crate) enum Place {
+    File(PathBuf, tempfile::TempDir),
+    Keyspace(String),
+}
+
+impl Place {
+    pub(crate) fn file() -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        Ok(Self::File(folder.path().join("some/where/predictions.redb"), folder))
+    }
+
+    pub(crate) fn keyspace() -> Result<Self> {
+        Ok(Self::Keyspace(Cassandra::shared()?.keyspace()?))
+    }
+
+    pub(crate) async fn open(&self) -> Result<PredictionStore> {
+        Ok(match self {
+            Self::File(path, _) => PredictionStore::open(path)?,
+            Self::Keyspace(address) => PredictionStore::connect(&address.parse()?).await?,
+        })
+    }
+}
