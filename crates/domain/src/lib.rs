@@ -13,6 +13,7 @@ mod prediction;
 mod problem;
 mod record;
 mod what_if;
+pub mod window;
 
 pub use confidence::{ConfidenceFactors, TopK};
 pub use currency::Currency;

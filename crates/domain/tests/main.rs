@@ -1,5 +1,7 @@
 //! The arrows between the crates, read from cargo itself: they are what keeps the product simple.
 
+mod windows;
+
 use std::process::Command;
 
 /// Names of the packages that `package` builds on, itself included.
