@@ -2,6 +2,7 @@
 //! calibrated confidence. Everything here works on what was known before as_of; the truth enters only when a period
 //! has ended, to score it.
 
+mod amounts;
 mod backtest;
 mod bandit;
 mod calibration;
@@ -15,6 +16,7 @@ mod duel;
 mod error;
 mod experiment;
 mod explain;
+mod factors;
 mod fallback;
 mod first_scores;
 mod forecaster;
@@ -29,6 +31,7 @@ mod metrics;
 mod models;
 mod paired;
 mod plan;
+mod publication;
 mod record;
 mod rehearsal;
 mod replay;
@@ -40,7 +43,6 @@ mod what_if;
 
 pub use backtest::{Backtest, BacktestReport};
 pub use bandit::Bandit;
-pub use documents::{Publication, Shop};
 pub use drift::Drift;
 pub use error::ForecastError;
 pub use experiment::{ArmPublication, PUBLISHED, Trial};
@@ -53,6 +55,7 @@ pub use ledger::{ForecastPeriod, Ledger};
 pub use metrics::{Scored, top_categories};
 pub use models::kind::{ModelKind, ModelSet, UnknownModel};
 pub use plan::FramePlan;
+pub use publication::{Publication, Shop};
 pub use rehearsal::Rehearsal;
 pub use replay::{Comparison, Difference};
 
