@@ -18,6 +18,7 @@ use crate::forecaster::FrameForecast;
 use crate::guard::reasons;
 use crate::models::kind::ModelKind;
 use crate::rows::Rows;
+use crate::train::FrameModels;
 
 /// Products shown in full per category; the rest stands in continuation documents.
 const FIRST: u32 = 100;
@@ -32,6 +33,10 @@ pub(crate) struct Page<'a> {
     /// What sold in the stretch of the same length just before.
     pub(crate) previous: &'a Target,
     pub(crate) rows: &'a Rows,
+    /// The trained models of the frame.
+    pub(crate) models: Option<&'a FrameModels>,
+    /// The launches that each new product is most like, in plain words.
+    pub(crate) similar: &'a HashMap<ProductId, String>,
 }
 
 impl Page<'_> {
@@ -82,6 +87,7 @@ impl Page<'_> {
                     days_on_sale: since[row].is_finite().then_some(since[row] as u32),
                     drivers: drivers.get(&row).cloned().unwrap_or_default(),
                     guard: guards[row].clone(),
+                    similar: self.similar.get(&forecast.products[row]).cloned(),
                 }
             });
             let top_products: Vec<_> = top_products.collect();
@@ -137,9 +143,11 @@ impl Page<'_> {
         let weights = self.frame.learned.hedge.weights();
         let mut models: Vec<_> = weights
             .iter()
+            .filter(|(model, _)| self.frame.based_on != forecast.period.frame() || forecast.candidates.contains_key(*model))
             .map(|(model, weight)| {
-                let trained = model.parse::<ModelKind>().is_ok();
-                let version = version.as_ref().filter(|_| trained).map_or_else(|| "-".to_owned(), |v| format!("{v}/{model}"));
+                let lent = |kind| self.models.and_then(|models| models.lender(kind)).map(str::to_owned);
+                let version = model.parse::<ModelKind>().ok().and_then(|kind| lent(kind).or_else(|| version.clone()));
+                let version = version.map_or_else(|| "-".to_owned(), |version| format!("{version}/{model}"));
                 ModelVersion { model: model.clone(), version, weight: round(*weight) }
             })
             .collect();
@@ -176,6 +184,7 @@ impl Page<'_> {
                 predicted_amount: money(f64::from(forecast.amount[row])),
                 confidence_score: round(f64::from(forecast.confidence[row])),
                 rank: forecast.rank[row],
+                similar: self.similar.get(&forecast.products[row]).cloned(),
             })
             .collect();
         let first = rows.len() as u32 + 1;
@@ -186,6 +195,7 @@ impl Page<'_> {
             predicted_amount: Money::ZERO,
             confidence_score: 0.0,
             rank,
+            similar: self.similar.get(id).cloned(),
         }));
         rest
     }

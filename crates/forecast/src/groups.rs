@@ -3,9 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use sellcast_domain::{CategoryId, TopK};
+use sellcast_domain::{CategoryId, ConfidenceFactors, TopK};
 use serde::Serialize;
 
+use crate::factor_report::{FactorTally, FactorThird};
 use crate::ledger::ForecastPeriod;
 use crate::metrics::{Scored, brier, calibration_error};
 
@@ -25,6 +26,8 @@ pub struct Groups {
     pub categories: Vec<CategoryGroup>,
     /// By length of the list, shortest first.
     pub lists: Vec<ListCalls>,
+    /// By thirds of each factor beside the confidence.
+    pub factors: Vec<FactorThird>,
 }
 
 /// Products of about the same age.
@@ -105,11 +108,13 @@ pub(crate) struct GroupTally {
     ages: BTreeMap<usize, Sums>,
     categories: BTreeMap<CategoryId, Sums>,
     lists: BTreeMap<u32, Vec<(f32, bool)>>,
+    factors: FactorTally,
 }
 
 impl GroupTally {
-    /// Adds one period; `ages` are the days since the first sale of each row.
-    pub(crate) fn add(&mut self, scored: &Scored, forecast: &ForecastPeriod, ages: &[f32]) {
+    /// Adds one period; `ages` are the days since the first sale of each row, `factors` those beside its confidence.
+    pub(crate) fn add(&mut self, scored: &Scored, forecast: &ForecastPeriod, ages: &[f32], factors: &[ConfidenceFactors]) {
+        self.factors.add(scored, forecast, factors);
         for (category, range) in &scored.lists {
             for at in range.clone() {
                 let (row, actual) = (scored.rows[at], scored.actual[at]);
@@ -163,6 +168,7 @@ impl GroupTally {
                 })
                 .collect(),
             lists: self.lists.iter().map(|(k, calls)| list(*k, calls)).collect(),
+            factors: self.factors.thirds(),
         }
     }
 }

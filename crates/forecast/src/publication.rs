@@ -5,17 +5,17 @@ use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, Utc};
 use sellcast_domain::{
-    CategoryHistory, Continuation, Currency, Experiment, Generation, GenerationId, ModelSource, PredictionDocument, Provenance, ShopDay,
-    Stage, TimeFrame, TrackRecord,
+    CategoryHistory, Continuation, Currency, Experiment, Generation, GenerationId, ModelSource, PredictionDocument, ProductId, Provenance,
+    ShopDay, Stage, TimeFrame, TrackRecord,
 };
 use sellcast_features::{OfflineStore, Target};
 use uuid::Uuid;
 
 use crate::catalogue::Catalogue;
+use crate::cold_start::{ColdStart, Teller};
 use crate::documents::Page;
 use crate::error::ForecastError;
 use crate::experiment::{ArmForecast, ArmLedger, ArmPublication, PUBLISHED};
-use crate::explain::drivers;
 use crate::first_scores::FirstScores;
 use crate::forecaster::Forecaster;
 use crate::ledger::{ForecastPeriod, Ledger};
@@ -109,8 +109,10 @@ impl Forecaster<'_> {
             ended.insert(frame, self.scored(frame, as_of).await?);
         }
         let set = self.sets(&[as_of], now).await?.swap_remove(0);
-        let frames = self.forecast(&set, models, &ended, now).await?;
+        let cold = ColdStart::load(&self.panel, as_of).await?;
+        let frames = self.forecast(&set, &cold, models, &ended, now).await?;
         let catalogue = Catalogue::load(self).await?;
+        let similar = tokio::task::block_in_place(|| similar(&cold, &catalogue));
         let mut predictions = Vec::new();
         let mut continuations = Vec::new();
         let (mut arms, mut arm_documents) = (Vec::new(), Vec::new());
@@ -118,14 +120,23 @@ impl Forecaster<'_> {
             let period = frame.forecast.period;
             let previous = Target::between(&self.panel, as_of - period.days(), as_of - 1, Some(as_of)).await?;
             let rows = Rows::new(&set, period.frame(), &self.calendar, self.panel.first_day());
-            let page = Page { generation_id, now, frame, catalogue: &catalogue, previous: &previous, rows: &rows };
+            let rows = tokio::task::block_in_place(|| cold.extend(rows));
+            let page = Page {
+                generation_id,
+                now,
+                frame,
+                catalogue: &catalogue,
+                previous: &previous,
+                rows: &rows,
+                similar: &similar,
+                models: models.get(&frame.based_on),
+            };
             let drivers = match models.get(&period.frame()) {
                 Some(models) => {
                     let chosen: Vec<usize> = (0..frame.forecast.len())
                         .filter(|row| frame.forecast.rank[*row] <= EXPLAINED && frame.forecast.amount[*row] > 0.0)
                         .collect();
-                    let told = tokio::task::block_in_place(|| drivers(models, &self.definitions, &rows, &frame.forecast.amount, &chosen))?;
-                    chosen.into_iter().zip(told).collect()
+                    tokio::task::block_in_place(|| self.drivers(models, frame, &rows, &similar, &chosen))?
                 }
                 None => HashMap::new(),
             };
@@ -160,6 +171,8 @@ impl Forecaster<'_> {
             predictions: predictions.iter().map(|document| (document.time_frame, document.prediction_id)).collect(),
             warehouse_versions: self.panel.source().warehouse_versions.clone(),
             provenance: Provenance {
+                // Whoever lent a model knows which version it is.
+                dear: BTreeMap::new(),
                 program_version: env!("CARGO_PKG_VERSION").to_owned(),
                 definitions_version: self.definitions.version().to_owned(),
                 seed: self.settings.seed,
@@ -190,6 +203,13 @@ impl Forecaster<'_> {
             first_scores,
         })
     }
+}
+
+/// The launches that each new product of the catalogue is most like, in plain words.
+fn similar(cold: &ColdStart, catalogue: &Catalogue) -> HashMap<ProductId, String> {
+    let name = |id: ProductId| catalogue.products.get(&id).map(|product| product.name.as_str());
+    let teller = Teller::of(cold);
+    catalogue.products.keys().filter_map(|id| Some((*id, teller.told(*id, name)?))).collect()
 }
 
 fn catalogue_names(catalogue: &Catalogue) -> crate::record::Names {
