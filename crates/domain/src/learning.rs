@@ -157,6 +157,29 @@ pub struct ModelsRecord {
     pub challengers: BTreeMap<TimeFrame, String>,
     /// Newest first.
     pub events: Vec<ModelEvent>,
+    /// The dear models of each frame that has some.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub dear: BTreeMap<TimeFrame, DearRecord>,
+}
+
+/// Models too dear to forecast every period in the shadow: one is chosen for each training.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct DearRecord {
+    /// The one that forecasts until the next training.
+    pub chosen: String,
+    /// All of them, by name.
+    pub models: Vec<DearModel>,
+}
+
+/// What is known of a dear model.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct DearModel {
+    /// Its name.
+    pub model: String,
+    /// Ended periods that it forecast.
+    pub periods: u64,
+    /// Mean loss in them (WAPE and lost NDCG) less that of `gbm_amount` in the same ones; `None` before the first.
+    pub loss: Option<f64>,
 }
 
 /// A running comparison of forecasts by user key.

@@ -20,8 +20,8 @@ pub use currency::Currency;
 pub use day::{InvalidDay, ShopDay};
 pub use ids::{CategoryId, CustomerId, GenerationId, PredictionId, ProductId, SaleId};
 pub use learning::{
-    Arm, ArmScore, Duel, Experiment, ExperimentPeriod, ExperimentRecord, GroupWeights, InvalidModelEvent, Learning, LearningStep,
-    ModelEvent, ModelEventKind, ModelsRecord, Verdict, WeightChange,
+    Arm, ArmScore, DearModel, DearRecord, Duel, Experiment, ExperimentPeriod, ExperimentRecord, GroupWeights, InvalidModelEvent, Learning,
+    LearningStep, ModelEvent, ModelEventKind, ModelsRecord, Verdict, WeightChange,
 };
 pub use live::{LiveStatus, ReplayStatus};
 pub use money::{InvalidMoney, Money};

@@ -75,6 +75,9 @@ pub struct Provenance {
     pub rounds: usize,
     /// The trained models of each frame.
     pub models: BTreeMap<TimeFrame, ModelSource>,
+    /// The versions that dear models were taken over from.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub dear: BTreeMap<TimeFrame, ModelSource>,
 }
 
 /// One registered version of a frame's models.
@@ -230,6 +233,9 @@ pub struct ProductPrediction {
     /// By what the amount was limited, when the models said more than the product's own history allows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub guard: Option<String>,
+    /// Of a new product, the launches that it is most like: they stand in for its own history.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub similar: Option<String>,
 }
 
 /// The products of a category beyond the first 100, by rank.
@@ -241,7 +247,7 @@ pub struct Continuation {
     pub products: Vec<ContinuedProduct>,
 }
 
-/// A product beyond the first 100: the mission's fields alone.
+/// A product beyond the first 100: the mission's fields, and what a new one is like.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ContinuedProduct {
     /// The product.
@@ -256,6 +262,9 @@ pub struct ContinuedProduct {
     pub confidence_score: f64,
     /// Rank in its category.
     pub rank: u32,
+    /// Of a new product, the launches that it is most like.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub similar: Option<String>,
 }
 
 /// Weekly sales of a category and of its best products, for charts. Part of a generation.

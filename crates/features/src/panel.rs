@@ -21,7 +21,8 @@ pub struct PanelSource {
 /// parents of categories (`categories`) as tables of one query context.
 ///
 /// Days are whole numbers since 1970-01-01. `panel` has one row per product, day and day of becoming visible,
-/// `customer_sales` one per customer besides; sales without a customer are not in it.
+/// `customer_sales` one per customer besides; sales without a customer are not in it. `products` says from which day on the
+/// catalogue had each (`known_from`).
 #[derive(Clone)]
 pub struct Panel {
     pub(crate) context: SessionContext,
@@ -51,14 +52,17 @@ impl Panel {
                 .to_owned()
         };
         materialise(&session, &context, "promotions", &promotions).await?;
-        let products = r"
-            select product_id, forecast_category_id as category_id, brand, name from (
+        let products = r#"
+            select product_id, forecast_category_id as category_id, brand, name, known_from from (
               select p.product_id, c.forecast_category_id, coalesce(p.brand, '') as brand, p.name,
-                     row_number() over (partition by p.product_id order by p.valid_from desc) as version
+                     row_number() over (partition by p.product_id order by p.valid_from desc) as version,
+                     cast(cast(to_local_time(arrow_cast(min(p.valid_from) over (partition by p.product_id),
+                                                        'Timestamp(Microsecond, Some("ZONE"))')) as date) as int) + 1 as known_from
               from dim_product p join dim_category c on p.category_id = c.category_id
               where not c.is_excluded and c.forecast_category_id is not null)
-            where version = 1";
-        materialise(&session, &context, "products", products).await?;
+            where version = 1"#
+            .replace("ZONE", zone);
+        materialise(&session, &context, "products", &products).await?;
         materialise(&session, &context, "ended", &ended_sql(zone)).await?;
         let categories = "select category_id, parent_category_id as department_id from dim_category";
         materialise(&session, &context, "categories", categories).await?;

@@ -4,12 +4,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
-use sellcast_domain::{Metrics, Origin, Period, ShopDay, Stage, TimeFrame};
+use sellcast_domain::{ConfidenceFactors, Metrics, Origin, Period, ShopDay, Stage, TimeFrame};
 use sellcast_features::Target;
 use serde::Serialize;
 
 use crate::combined::CategorySums;
+use crate::dear::DearModels;
 use crate::error::ForecastError;
+use crate::factors::Factors;
 use crate::forecaster::{Forecaster, memory};
 use crate::groups::{GroupTally, Groups};
 use crate::importance::{FeatureImportance, Importances};
@@ -17,7 +19,6 @@ use crate::learn::Learned;
 use crate::ledger::ForecastPeriod;
 use crate::metrics::{Said, Scored, Tally, top_categories};
 use crate::plan::FramePlan;
-use crate::rows::Rows;
 use crate::train::FrameModels;
 
 /// A back-test to run.
@@ -46,10 +47,21 @@ pub struct BacktestReport {
     pub groups: Groups,
     /// Mean weight of each candidate in the combination.
     pub weights: BTreeMap<String, f64>,
+    /// Mean weight of launch curves beside the models, by days since the first sale.
+    pub launch_weights: BTreeMap<String, f64>,
     /// Importance of every feature in each trained model, and how steady it is over the trainings; strongest first.
     pub importance: BTreeMap<String, Vec<FeatureImportance>>,
     /// Training and forecasting time.
     pub seconds: f64,
+}
+
+/// A forecast of the back-test.
+struct Made {
+    forecast: ForecastPeriod,
+    /// Days since the first sale, by row.
+    ages: Vec<f32>,
+    /// What stands beside the confidence, by row.
+    factors: Vec<ConfidenceFactors>,
 }
 
 impl Backtest {
@@ -94,36 +106,56 @@ impl Forecaster<'_> {
         let plan = self.plan(frame, first)?;
         progress("warming up: models for the origins that weights and calibration are learnt from");
         let mut earlier = self.calibration_forecasts(&plan, now).await?;
-        let mut made: Vec<(ForecastPeriod, Vec<f32>)> = Vec::new();
+        let mut made: Vec<Made> = Vec::new();
         let mut weights: BTreeMap<String, f64> = BTreeMap::new();
+        let mut launch_weights: BTreeMap<String, f64> = BTreeMap::new();
         let mut models: Option<FrameModels> = None;
         let mut importance = Importances::default();
         for origin in &backtest.origins {
             progress(&format!("origin {origin}"));
             let scored = self.newest_scored(frame, &earlier, *origin).await?;
-            let learned = tokio::task::block_in_place(|| Learned::from_scored(&scored));
+            let former = models.as_ref().and_then(FrameModels::dear);
+            let (learned, dear) =
+                tokio::task::block_in_place(|| (Learned::from_scored(&scored), DearModels::next(former, &self.settings, frame, &scored)));
             drop(scored);
             // As in production, models are trained once a week.
             if models.as_ref().is_none_or(|models| origin.days_since(models.trained_as_of) >= 7) {
-                let trained = self.fit(frame, &self.plan(frame, *origin)?.training, *origin, now).await?;
+                let trained = self.fit_with(dear, frame, &self.plan(frame, *origin)?.training, *origin, now).await?;
                 importance.add(trained.importance());
                 models = Some(trained);
             }
             let set = self.sets(&[*origin], now).await?.swap_remove(0);
-            let rows = Rows::new(&set, frame, &self.calendar, self.panel.first_day());
+            let rows = self.rows(&set, frame).await?;
             let candidates = self.candidates(&rows, models.as_ref()).await?;
             let forecast = tokio::task::block_in_place(|| learned.forecast(&rows, candidates, Origin::Backtest, Stage::Models));
             for (model, weight) in learned.hedge.weights() {
                 *weights.entry(model.clone()).or_default() += weight / backtest.origins.len() as f64;
             }
+            for (band, weight) in learned.launches.named() {
+                *launch_weights.entry(band.to_owned()).or_default() += f64::from(weight) / backtest.origins.len() as f64;
+            }
+            let factors = {
+                let factors = Factors::of(&learned, &forecast, &rows);
+                (0..forecast.len()).map(|row| factors.of_product(row)).collect()
+            };
             earlier.push(forecast.clone());
-            made.push((forecast, rows.column("days_since_first_sale")));
+            made.push(Made { forecast, ages: rows.column("days_since_first_sale"), factors });
         }
         progress("scoring");
         let (models, categories, groups) = self.report(backtest, &made).await?;
         let seconds = started.elapsed().as_secs_f64();
         let importance = importance.stability();
-        Ok(BacktestReport { frame, origins: backtest.origins.clone(), models, categories, groups, weights, importance, seconds })
+        Ok(BacktestReport {
+            frame,
+            origins: backtest.origins.clone(),
+            models,
+            categories,
+            groups,
+            weights,
+            launch_weights,
+            importance,
+            seconds,
+        })
     }
 
     fn plan(&self, frame: TimeFrame, as_of: ShopDay) -> Result<FramePlan, ForecastError> {
@@ -146,11 +178,11 @@ impl Forecaster<'_> {
         self.with_truth(newest, origin).await
     }
 
-    /// Scores forecasts, each with the days since the first sale of its rows.
+    /// Scores forecasts.
     async fn report(
         &self,
         backtest: &Backtest,
-        made: &[(ForecastPeriod, Vec<f32>)],
+        made: &[Made],
     ) -> Result<(BTreeMap<String, Metrics>, BTreeMap<String, Metrics>, Groups), ForecastError> {
         let first = backtest.origins[0];
         let before = Period::starting(TimeFrame::Year, first - 365);
@@ -160,14 +192,14 @@ impl Forecaster<'_> {
             *by_category.entry(row.category).or_default() += row.amount;
         }
         let chosen = top_categories(&by_category, backtest.categories);
-        let names: BTreeSet<String> = made.iter().flat_map(|(forecast, _)| forecast.candidates.keys().cloned()).collect();
+        let names: BTreeSet<String> = made.iter().flat_map(|made| made.forecast.candidates.keys().cloned()).collect();
         let mut products: BTreeMap<String, Tally> = BTreeMap::new();
         let mut categories: BTreeMap<String, Tally> = BTreeMap::new();
         let mut groups = GroupTally::default();
-        for (forecast, ages) in made {
+        for Made { forecast, ages, factors } in made {
             let target = Target::load(&self.panel, forecast.period, None).await?;
             let joined = Scored::products(forecast, &target, Some(&chosen));
-            groups.add(&joined, forecast, ages);
+            groups.add(&joined, forecast, ages, factors);
             let mut add = |name: &str, said: Said<'_>| products.entry(name.to_owned()).or_default().add(&joined, said);
             add("published", Said { amount: &forecast.amount, is_amount: true, published: Some(forecast) });
             add("logistic", Said { amount: &forecast.membership, is_amount: false, published: None });

@@ -40,6 +40,25 @@ impl Bandit {
         self.weights.iter().find(|(_, weight)| **weight > 0.0).map(|(model, _)| model.as_str())
     }
 
+    /// The same bandit over another set of models: what is known of those in both is kept, and if the set differs the choice is
+    /// made anew.
+    #[must_use]
+    pub fn among(mut self, models: impl IntoIterator<Item = String>) -> Self {
+        let known: BTreeMap<String, Known> =
+            models.into_iter().map(|model| (model.clone(), self.known.get(&model).copied().unwrap_or_default())).collect();
+        if !known.keys().eq(self.known.keys()) {
+            self.weights = known.keys().map(|model| (model.clone(), 0.0)).collect();
+            self.known = known;
+            self.choose();
+        }
+        self
+    }
+
+    /// Each model with how often it was tried and its mean loss.
+    pub fn known(&self) -> impl Iterator<Item = (&str, u64, Option<f64>)> {
+        self.known.iter().map(|(model, known)| (model.as_str(), known.count as u64, (known.count > 0.0).then_some(known.mean)))
+    }
+
     /// How often each model was tried.
     pub fn tried(&self) -> BTreeMap<&str, u64> {
         self.known.iter().map(|(model, known)| (model.as_str(), known.count as u64)).collect()

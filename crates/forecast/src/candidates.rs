@@ -23,11 +23,13 @@ pub(crate) struct Candidates {
 impl Forecaster<'_> {
     /// What every candidate says of the rows of one as_of.
     pub(crate) async fn candidates(&self, rows: &Rows, models: Option<&FrameModels>) -> Result<Candidates, ForecastError> {
+        let sold = (!rows.unsold_units.is_empty()).then(|| rows.sold());
+        let sold = sold.as_ref().unwrap_or(rows);
         let series = match models {
-            Some(models) if models.kinds().any(ModelKind::reads_history) => Some(self.series(rows).await?),
+            Some(models) if models.kinds().any(ModelKind::reads_history) => Some(self.series(sold).await?),
             _ => None,
         };
-        tokio::task::block_in_place(|| Candidates::of(rows, models, series.as_ref()))
+        tokio::task::block_in_place(|| Ok(Candidates::of(sold, models, series.as_ref())?.with_unsold(&rows.unsold_units)))
     }
 }
 
@@ -68,6 +70,16 @@ impl Candidates {
             amounts.insert(kind.name().to_owned(), values);
         }
         Ok(Self { amounts, quantity, membership, activity: rows.column("transactions_91d").iter().map(|v| v.max(0.0)).collect() })
+    }
+
+    /// With rows of products that never sold, of which no candidate knows anything.
+    fn with_unsold(mut self, units: &[f32]) -> Self {
+        let rows = self.activity.len() + units.len();
+        self.amounts.values_mut().for_each(|amounts| amounts.resize(rows, 0.0));
+        self.quantity.extend_from_slice(units);
+        self.membership.resize(rows, f32::NAN);
+        self.activity.resize(rows, 0.0);
+        self
     }
 }
 

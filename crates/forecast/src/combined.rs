@@ -7,6 +7,7 @@ use sellcast_domain::{CategoryId, ProductId};
 
 use crate::calibration::{Field, ListItems, Simulated, Spread, Sums, Totals, common_quantile, mix, simulate, sums};
 use crate::candidates::disagreement;
+use crate::cold_start::{LaunchWeights, Launches};
 use crate::hedge::Hedge;
 use crate::ledger::ForecastPeriod;
 use crate::metrics::ranks;
@@ -24,10 +25,16 @@ pub(crate) struct Combined {
 }
 
 impl Combined {
-    /// By the weights and what is known of sums; not sharpened yet.
-    pub(crate) fn of(candidates: &BTreeMap<String, Vec<f32>>, categories: &[CategoryId], hedge: &Hedge, totals: &Totals) -> Self {
-        let mut expected = hedge.combine(candidates, categories);
-        expected.iter_mut().for_each(|value| *value = value.max(0.0));
+    /// By the weights, what launch curves say of new products, and what is known of sums; not sharpened yet.
+    pub(crate) fn of(
+        candidates: &BTreeMap<String, Vec<f32>>,
+        categories: &[CategoryId],
+        hedge: &Hedge,
+        (launches, weights): (&Launches, &LaunchWeights),
+        totals: &Totals,
+    ) -> Self {
+        let mut expected = plain(candidates, categories, hedge);
+        weights.mix(&mut expected, launches);
         let factors = totals.factors(&candidate_sums(candidates, categories), &sums(categories, &expected));
         expected.iter_mut().zip(categories).for_each(|(value, category)| *value *= factors.get(category).copied().unwrap_or(1.0) as f32);
         Self::published(expected.clone(), expected, categories, candidates, hedge)
@@ -75,6 +82,13 @@ impl Combined {
             disagreement: &self.disagreement,
         }
     }
+}
+
+/// What the candidates expect by their weights alone.
+pub(crate) fn plain(candidates: &BTreeMap<String, Vec<f32>>, categories: &[CategoryId], hedge: &Hedge) -> Vec<f32> {
+    let mut expected = hedge.combine(candidates, categories);
+    expected.iter_mut().for_each(|value| *value = value.max(0.0));
+    expected
 }
 
 /// Each candidate's sums by category.

@@ -14,7 +14,6 @@ use crate::ledger::{ForecastPeriod, Ledger};
 use crate::metrics::{Said, Scored, Tally, top_categories};
 use crate::paired::below_zero;
 use crate::plan::FramePlan;
-use crate::rows::Rows;
 use crate::train::FrameModels;
 
 /// Categories compared, those that sold most in the period, as in the back-test.
@@ -76,10 +75,10 @@ fn apart(frame: TimeFrame, days: impl Iterator<Item = ShopDay>) -> Vec<ShopDay> 
 }
 
 impl FrameModels {
-    /// Whether the other was trained by the same settings on the same features.
+    /// Whether the other was trained by the same settings on the same features, whichever dear model was chosen for each.
     pub fn same_recipe(&self, other: &Self) -> bool {
         let (a, b) = (&self.facts, &other.facts);
-        (&a.definitions_version, a.rounds, a.seed, a.models) == (&b.definitions_version, b.rounds, b.seed, b.models)
+        (&a.definitions_version, a.rounds, a.seed, a.always()) == (&b.definitions_version, b.rounds, b.seed, b.always())
     }
 }
 
@@ -114,7 +113,8 @@ impl Forecaster<'_> {
     }
 
     /// Lets both forecast the periods that begin on `days`, combined by the weights that the ledger teaches, and compares
-    /// their losses by category. `None` when no period has ended.
+    /// their losses by category. Dear models stay out of it: they are chosen for a training, not by it. `None` when no period has
+    /// ended.
     ///
     /// # Errors
     /// When features or the ledger cannot be read.
@@ -127,6 +127,7 @@ impl Forecaster<'_> {
         now: DateTime<Utc>,
     ) -> Result<Option<Duel>, ForecastError> {
         let frame = champion.frame;
+        let (challenger, champion) = (&challenger.without_dear(), &champion.without_dear());
         let scored = self.scored(frame, as_of).await?;
         let hedge = tokio::task::block_in_place(|| {
             let joined: Vec<Scored> = scored.iter().map(|(forecast, target)| Scored::products(forecast, target, None)).collect();
@@ -141,7 +142,7 @@ impl Forecaster<'_> {
             }
             let target = Target::load(&self.panel, forecast.period, Some(as_of)).await?;
             let set = self.sets(&[day], now).await?.swap_remove(0);
-            let rows = Rows::new(&set, frame, &self.calendar, self.panel.first_day());
+            let rows = self.rows(&set, frame).await?;
             for (models, losses) in [(challenger, &mut ours), (champion, &mut theirs)] {
                 let candidates = self.candidates(&rows, Some(models)).await?;
                 // Without any weights learnt yet all models count the same.

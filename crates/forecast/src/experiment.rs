@@ -170,6 +170,7 @@ impl<'a> ArmLedger<'a> {
             products: vec![],
             categories: vec![],
             candidates: BTreeMap::new(),
+            launches: crate::cold_start::Launches::default(),
             membership: vec![],
             activity: vec![],
             age: vec![],

@@ -1,18 +1,22 @@
 //! Why: the boosted model's TreeSHAP contributions, gathered by theme and told in plain words with what they add to the
 //! forecast against the product's usual period.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
-use sellcast_domain::{Driver, Money};
+use sellcast_domain::{Driver, Money, ProductId};
 use sellcast_features::{CALENDAR_FEATURES, Definitions};
 
+use crate::amounts::money;
 use crate::error::ForecastError;
+use crate::forecaster::{Forecaster, FrameForecast};
 use crate::models::baseline::start;
 use crate::rows::Rows;
 use crate::train::FrameModels;
 
 /// Most drivers that a product shows.
 const MOST: usize = 5;
+/// A smaller effect is not worth a line.
+const LEAST_CENTS: i64 = 50;
 
 /// Drivers of the chosen rows, strongest first. `amounts` are the published ones.
 ///
@@ -57,7 +61,7 @@ pub(crate) fn drivers(
                     "in the mailer" => mailer[row],
                     _ => 0.0,
                 };
-                (effect.cents().abs() >= 50).then(|| Driver { reason: words(theme, value > 0.0, strength), effect })
+                (effect.cents().abs() >= LEAST_CENTS).then(|| Driver { reason: words(theme, value > 0.0, strength), effect })
             })
             .collect();
         drivers.sort_by_key(|driver| -driver.effect.cents().abs());
@@ -65,6 +69,37 @@ pub(crate) fn drivers(
         drivers
     });
     Ok(told.collect())
+}
+
+impl Forecaster<'_> {
+    /// Drivers of the chosen rows of a forecast: those of the models, and of new products what the launches of similar ones
+    /// (`similar`, in words) add to what the models said.
+    pub(crate) fn drivers(
+        &self,
+        models: &FrameModels,
+        frame: &FrameForecast,
+        rows: &Rows,
+        similar: &HashMap<ProductId, String>,
+        chosen: &[usize],
+    ) -> Result<HashMap<usize, Vec<Driver>>, ForecastError> {
+        let forecast = &frame.forecast;
+        let shares = frame.learned.launch_shares(forecast);
+        let said: Vec<f32> = forecast.amount.iter().zip(&shares).map(|(amount, share)| amount * (1.0 - share)).collect();
+        // The models say nothing of a product that never sold.
+        let sold: Vec<usize> = chosen.iter().copied().filter(|row| !forecast.launches.is_unsold(*row)).collect();
+        let told = drivers(models, &self.definitions, rows, &said, &sold)?;
+        let mut all: HashMap<usize, Vec<Driver>> = sold.into_iter().zip(told).collect();
+        for row in chosen {
+            let effect = money(f64::from(forecast.amount[*row] - said[*row]));
+            if let Some(similar) = similar.get(&forecast.products[*row]).filter(|_| effect.cents().abs() >= LEAST_CENTS) {
+                let drivers = all.entry(*row).or_default();
+                drivers.truncate(MOST - 1);
+                drivers.push(Driver { reason: similar.clone(), effect });
+                drivers.sort_by_key(|driver| -driver.effect.cents().abs());
+            }
+        }
+        Ok(all)
+    }
 }
 
 fn words(theme: &str, up: bool, strength: f32) -> String {

@@ -3,6 +3,7 @@
 
 use sellcast_domain::{Period, Stage, TimeFrame, TopK};
 
+use crate::cold_start::Launches;
 use crate::forecaster::FrameForecast;
 use crate::ledger::ForecastPeriod;
 
@@ -35,6 +36,7 @@ pub(crate) fn extend(shorter: &FrameForecast, frame: TimeFrame, history_days: i6
         period,
         stage: Stage::Baselines,
         candidates: [("scaled".to_owned(), amount.clone())].into(),
+        launches: Launches::default(),
         amount,
         quantity: scaled(&base.quantity),
         units: scaled(&base.units),

@@ -8,13 +8,14 @@ use sellcast_domain::{Origin, ShopDay, Stage, TimeFrame};
 use sellcast_features::{Calendar, Definitions, FeatureSet, OfflineStore, Panel, check_for_leaks};
 use sellcast_warehouse::Warehouse;
 
+use crate::cold_start::ColdStart;
 use crate::error::ForecastError;
 use crate::experiment::Trial;
 use crate::fallback;
 use crate::hedge::Hedge;
 use crate::learn::Learned;
 use crate::ledger::{ForecastPeriod, Ledger};
-use crate::models::kind::ModelSet;
+use crate::models::kind::{ModelKind, ModelSet};
 use crate::models::promotions::Planned;
 use crate::plan::FramePlan;
 use crate::rows::Rows;
@@ -29,11 +30,21 @@ pub struct Settings {
     pub seed: u64,
     /// The candidates that are trained.
     pub models: ModelSet,
+    /// Candidates of which a bandit chooses one for each training; what is always trained is none of them.
+    pub dear: ModelSet,
+}
+
+impl Settings {
+    /// The models that the bandit chooses from.
+    pub(crate) fn dear(&self) -> impl Iterator<Item = ModelKind> {
+        let always = self.models;
+        self.dear.iter().filter(move |kind| !ModelSet::CORE.contains(*kind) && !always.contains(*kind))
+    }
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { rounds: 160, seed: 7, models: ModelSet::DEFAULT }
+        Self { rounds: 160, seed: 7, models: ModelSet::DEFAULT, dear: ModelSet::CORE }
     }
 }
 
@@ -172,6 +183,7 @@ impl<'a> Forecaster<'a> {
     pub(crate) async fn forecast(
         &self,
         set: &FeatureSet,
+        cold: &ColdStart,
         models: &BTreeMap<TimeFrame, FrameModels>,
         ended: &BTreeMap<TimeFrame, Vec<ScoredPeriod>>,
         now: DateTime<Utc>,
@@ -191,7 +203,7 @@ impl<'a> Forecaster<'a> {
                 }
                 _ => self.learn(frame, as_of, now, ended.get(&frame).map_or(&[], Vec::as_slice)).await?,
             };
-            let rows = Rows::new(set, frame, &self.calendar, self.panel.first_day());
+            let rows = tokio::task::block_in_place(|| cold.extend(Rows::new(set, frame, &self.calendar, self.panel.first_day())));
             let models = models.get(&frame);
             let candidates = self.candidates(&rows, models).await?;
             let learned = learned.unwrap_or_else(|| Learned::ignorant(Hedge::even(candidates.amounts.keys().cloned())));

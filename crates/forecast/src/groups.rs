@@ -3,9 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use sellcast_domain::{CategoryId, TopK};
+use sellcast_domain::{CategoryId, ConfidenceFactors, TopK};
 use serde::Serialize;
 
+use crate::factor_report::{FactorTally, FactorThird};
 use crate::ledger::ForecastPeriod;
 use crate::metrics::{Scored, brier, calibration_error, holds};
 
@@ -28,6 +29,8 @@ pub struct Groups {
     pub lists: Vec<ListCalls>,
     /// The chances of every product of the first hundred to be in the list of each length, shortest first.
     pub chances: Vec<ListCalls>,
+    /// By thirds of each factor beside the confidence.
+    pub factors: Vec<FactorThird>,
 }
 
 /// Products of about the same age.
@@ -109,11 +112,13 @@ pub(crate) struct GroupTally {
     categories: BTreeMap<CategoryId, Sums>,
     lists: BTreeMap<u32, Vec<(f32, bool)>>,
     chances: BTreeMap<u32, Vec<(f32, bool)>>,
+    factors: FactorTally,
 }
 
 impl GroupTally {
-    /// Adds one period; `ages` are the days since the first sale of each row.
-    pub(crate) fn add(&mut self, scored: &Scored, forecast: &ForecastPeriod, ages: &[f32]) {
+    /// Adds one period; `ages` are the days since the first sale of each row, `factors` those beside its confidence.
+    pub(crate) fn add(&mut self, scored: &Scored, forecast: &ForecastPeriod, ages: &[f32], factors: &[ConfidenceFactors]) {
+        self.factors.add(scored, forecast, factors);
         for (category, range) in &scored.lists {
             for at in range.clone() {
                 let (row, actual) = (scored.rows[at], scored.actual[at]);
@@ -170,6 +175,7 @@ impl GroupTally {
                 .collect(),
             lists: self.lists.iter().map(|(k, calls)| list(*k, calls)).collect(),
             chances: self.chances.iter().map(|(k, calls)| list(*k, calls)).collect(),
+            factors: self.factors.thirds(),
         }
     }
 }

@@ -96,6 +96,7 @@ mod tests {
 
     use super::*;
     use crate::candidates::Candidates;
+    use crate::cold_start::Launches;
     use crate::hedge::Hedge;
     use crate::learn::Learned;
 
@@ -132,6 +133,8 @@ mod tests {
             names: NAMES.map(str::to_owned).to_vec(),
             values: products.concat(),
             history_days: 364,
+            launches: Launches::default(),
+            unsold_units: Vec::new(),
         }
     }
 

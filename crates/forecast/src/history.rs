@@ -6,7 +6,7 @@ use arrow::array::AsArray;
 use arrow::datatypes::{Float64Type, Int32Type, Int64Type};
 use sellcast_domain::{CategoryHistory, CategoryId, PredictionDocument, ProductHistory, ProductId, ShopDay};
 
-use crate::documents::money;
+use crate::amounts::money;
 use crate::error::ForecastError;
 use crate::forecaster::Forecaster;
 

@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::calibration::{AmountIntervals, ConfidenceModel, Of, Past, RankIntervals, Spread, Totals, confidences, mix};
 use crate::candidates::Candidates;
-use crate::combined::{CategorySums, Combined, candidate_sums};
+use crate::cold_start::LaunchWeights;
+use crate::combined::{CategorySums, Combined, candidate_sums, plain};
 use crate::guard::limited;
 use crate::hedge::Hedge;
 use crate::ledger::ForecastPeriod;
@@ -27,6 +28,8 @@ const LEAST_WALKED: usize = 3;
 pub struct Learned {
     /// Weights of the candidates.
     pub hedge: Hedge,
+    /// How much launch curves count for new products.
+    pub(crate) launches: LaunchWeights,
     /// What is known of the categories' sums.
     totals: Totals,
     /// How the truth lies around the expected amounts.
@@ -72,6 +75,7 @@ impl Learned {
     pub fn ignorant(hedge: Hedge) -> Self {
         Self {
             hedge,
+            launches: LaunchWeights::default(),
             totals: Totals::default(),
             spread: Spread::default(),
             sharpness: 0.0,
@@ -134,11 +138,14 @@ impl Learned {
         let periods: Vec<_> =
             scored.iter().map(|(forecast, target)| (candidate_sums(&forecast.candidates, &forecast.categories), truth(target))).collect();
         self.totals = Totals::learn(&periods);
+        self.launches = self.launch_weights(scored);
         let said: Vec<Combined> = scored
             .iter()
             .enumerate()
             .map(|(at, (forecast, _))| {
-                let combine = |hedge: &Hedge, totals: &Totals| Combined::of(&forecast.candidates, &forecast.categories, hedge, totals);
+                let launches = (&forecast.launches, &self.launches);
+                let combine =
+                    |hedge: &Hedge, totals: &Totals| Combined::of(&forecast.candidates, &forecast.categories, hedge, launches, totals);
                 // Weights that had seen a period would make its errors look smaller than those of the next one.
                 if at < LEAST_WALKED { combine(&self.hedge, &self.totals) } else { combine(&walked[at], &Totals::learn(&periods[..at])) }
             })
@@ -175,6 +182,23 @@ impl Learned {
             .collect()
     }
 
+    fn launch_weights(&self, scored: &[(ForecastPeriod, Target)]) -> LaunchWeights {
+        let expected: Vec<Vec<f32>> =
+            scored.iter().map(|(forecast, _)| plain(&forecast.candidates, &forecast.categories, &self.hedge)).collect();
+        LaunchWeights::learn(scored.iter().zip(&expected).map(|((forecast, target), expected)| {
+            let actual = forecast.products.iter().map(|product| target.rows.get(product).map_or(0.0, |truth| truth.amount as f32));
+            (&forecast.launches, expected.as_slice(), actual.collect())
+        }))
+    }
+
+    /// The share of each row's amount that launch curves brought, negative where they took some away.
+    pub(crate) fn launch_shares(&self, forecast: &ForecastPeriod) -> Vec<f32> {
+        let usual = plain(&forecast.candidates, &forecast.categories, &self.hedge);
+        let mut mixed = usual.clone();
+        self.launches.mix(&mut mixed, &forecast.launches);
+        usual.iter().zip(&mixed).map(|(usual, mixed)| if *mixed > 0.0 { 1.0 - usual / mixed } else { 0.0 }).collect()
+    }
+
     fn calibrate_categories(&mut self, scored: &[(ForecastPeriod, Target)], said: &[Combined]) {
         let (mut pairs, mut rank_pairs) = (Vec::new(), Vec::new());
         let sums: Vec<CategorySums> =
@@ -201,7 +225,7 @@ impl Learned {
 
     /// The published forecast from the candidates.
     pub(crate) fn forecast(&self, rows: &Rows, candidates: Candidates, origin: Origin, stage: Stage) -> ForecastPeriod {
-        let mut said = Combined::of(&candidates.amounts, &rows.categories, &self.hedge, &self.totals);
+        let mut said = Combined::of(&candidates.amounts, &rows.categories, &self.hedge, (&rows.launches, &self.launches), &self.totals);
         if self.sharpness > 0.0 {
             let sharp = said.sharp(&self.spread, &rows.categories, &candidates.quantity);
             said = said.sharpened(&sharp, self.sharpness, &rows.categories);
@@ -209,9 +233,10 @@ impl Learned {
         let mut said = limited(said, rows);
         said.simulate(&self.spread, &rows.products, &rows.categories, &candidates.quantity);
         // Units follow the amounts at the product's price.
-        let plain = self.hedge.combine(&candidates.amounts, &rows.categories);
+        let mut usual = plain(&candidates.amounts, &rows.categories, &self.hedge);
+        (0..rows.len()).filter(|row| rows.launches.is_unsold(*row)).for_each(|row| usual[row] = rows.launches.amount[row]);
         let quantity =
-            (0..rows.len()).map(|row| candidates.quantity[row] * if plain[row] > 0.0 { said.amount[row] / plain[row] } else { 1.0 });
+            (0..rows.len()).map(|row| candidates.quantity[row] * if usual[row] > 0.0 { said.amount[row] / usual[row] } else { 1.0 });
         let mut forecast = ForecastPeriod {
             period: rows.period,
             origin,
@@ -233,6 +258,7 @@ impl Learned {
             activity: candidates.activity,
             age: rows.column("days_since_first_sale"),
             candidates: candidates.amounts,
+            launches: rows.launches.clone(),
         };
         self.finish(&mut forecast, &said, 1.0);
         forecast

@@ -10,13 +10,17 @@ use datafusion::prelude::SessionContext;
 use sellcast_domain::{CategoryId, GenerationId, Origin, Period, ProductId, ShopDay, Stage, TimeFrame};
 use sellcast_warehouse::Warehouse;
 
+use crate::cold_start::Launches;
 use crate::error::ForecastError;
 
 const TABLE: &str = "ledger";
 /// Candidates have columns of their own, so that any Delta reader can compare them.
 const CANDIDATE: &str = "candidate_";
 
-/// One frame's forecast at one as_of: a row per product that sold within the year before.
+/// Columns of what launch curves said of new products; older ledgers lack them.
+const LAUNCH: [&str; 2] = ["launch_amount", "launch_age"];
+
+/// One frame's forecast at one as_of: a row per product that sold within the year before, or is about to sell first.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ForecastPeriod {
     /// What it is about.
@@ -31,6 +35,8 @@ pub struct ForecastPeriod {
     pub categories: Vec<CategoryId>,
     /// Amounts of every candidate model.
     pub candidates: BTreeMap<String, Vec<f32>>,
+    /// What launch curves said of new products.
+    pub launches: Launches,
     /// Log-odds of the membership model; NaN without one.
     pub membership: Vec<f32>,
     /// Sales of the last 91 days in transactions, as a measure of how much is known of a product.
@@ -191,8 +197,16 @@ fn to_batch(generation: GenerationId, period: &ForecastPeriod) -> Result<RecordB
     for (model, values) in &period.candidates {
         columns.push((format!("{CANDIDATE}{model}"), floats(values)));
     }
-    let added = |name: &str| name.starts_with(CANDIDATE) || name.ends_with("_95") || name == "age";
-    let fields: Vec<_> = columns.iter().map(|(name, column)| Field::new(name, column.data_type().clone(), added(name))).collect();
+    for (name, values) in LAUNCH.into_iter().zip([&period.launches.amount, &period.launches.age]) {
+        if !values.is_empty() {
+            columns.push((
+                name.to_owned(),
+                Arc::new(values.iter().map(|value| (!value.is_nan()).then_some(*value)).collect::<Float32Array>()),
+            ));
+        }
+    }
+    let is_optional = |name: &str| name.starts_with(CANDIDATE) || name.ends_with("_95") || name == "age" || LAUNCH.contains(&name);
+    let fields: Vec<_> = columns.iter().map(|(name, column)| Field::new(name, column.data_type().clone(), is_optional(name))).collect();
     RecordBatch::try_new(Arc::new(Schema::new(fields)), columns.into_iter().map(|(_, column)| column).collect()).map_err(arrow_failed)
 }
 
@@ -224,6 +238,10 @@ fn from_batch(batch: &RecordBatch, period: Period) -> Result<ForecastPeriod, For
             candidates.insert(model.to_owned(), floats(field.name())?);
         }
     }
+    let launch = |name: &str| -> Vec<f32> {
+        let column = batch.column_by_name(name).and_then(|column| column.as_primitive_opt::<Float32Type>());
+        column.map(|column| column.iter().map(|value| value.unwrap_or(f32::NAN)).collect()).unwrap_or_default()
+    };
     let is = |name: &str, value: &str| -> Result<bool, ForecastError> { Ok(text(batch, name)?.as_string::<i32>().value(0) == value) };
     Ok(ForecastPeriod {
         period,
@@ -232,6 +250,7 @@ fn from_batch(batch: &RecordBatch, period: Period) -> Result<ForecastPeriod, For
         products: ids("product_id")?.into_iter().map(Into::into).collect(),
         categories: ids("category_id")?.into_iter().map(Into::into).collect(),
         candidates,
+        launches: Launches { amount: launch(LAUNCH[0]), age: launch(LAUNCH[1]) },
         membership: floats("membership")?,
         activity: floats("activity")?,
         age: match batch.column_by_name("age").and_then(|column| column.as_primitive_opt::<Float32Type>()) {

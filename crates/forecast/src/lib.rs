@@ -2,19 +2,24 @@
 //! calibrated confidence. Everything here works on what was known before as_of; the truth enters only when a period
 //! has ended, to score it.
 
+mod amounts;
 mod backtest;
 mod bandit;
 mod calibration;
 mod candidates;
 mod catalogue;
 mod coherence;
+mod cold_start;
 mod combined;
+mod dear;
 mod documents;
 mod drift;
 mod duel;
 mod error;
 mod experiment;
 mod explain;
+mod factor_report;
+mod factors;
 mod fallback;
 mod first_scores;
 mod forecaster;
@@ -29,6 +34,7 @@ mod metrics;
 mod models;
 mod paired;
 mod plan;
+mod publication;
 mod record;
 mod rehearsal;
 mod replay;
@@ -40,10 +46,12 @@ mod what_if;
 
 pub use backtest::{Backtest, BacktestReport};
 pub use bandit::Bandit;
-pub use documents::{Publication, Shop};
+pub use cold_start::Launches;
+pub use dear::DearModels;
 pub use drift::Drift;
 pub use error::ForecastError;
 pub use experiment::{ArmPublication, PUBLISHED, Trial};
+pub use factor_report::FactorThird;
 pub use forecaster::{Forecaster, Settings};
 pub use groups::{AgeGroup, CategoryGroup, Groups, ListCalls};
 pub use hedge::{AdaHedge, Hedge, Learner};
@@ -53,6 +61,7 @@ pub use ledger::{ForecastPeriod, Ledger};
 pub use metrics::{Scored, top_categories};
 pub use models::kind::{ModelKind, ModelSet, UnknownModel};
 pub use plan::FramePlan;
+pub use publication::{Publication, Shop};
 pub use rehearsal::Rehearsal;
 pub use replay::{Comparison, Difference};
 

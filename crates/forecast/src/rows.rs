@@ -7,6 +7,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use sellcast_domain::{CategoryId, Period, ProductId, ShopDay, TimeFrame};
 use sellcast_features::{CALENDAR_FEATURES, Calendar, FeatureSet, Target};
 
+use crate::cold_start::{Launches, Unsold};
+
 /// One frame's inputs at one as_of.
 #[derive(Clone, Debug)]
 pub(crate) struct Rows {
@@ -18,6 +20,10 @@ pub(crate) struct Rows {
     pub(crate) values: Vec<f32>,
     /// Days of sales before as_of.
     pub(crate) history_days: i64,
+    /// What launch curves say of new products.
+    pub(crate) launches: Launches,
+    /// Units by launch curves of the last rows: products that never sold, without any features.
+    pub(crate) unsold_units: Vec<f32>,
 }
 
 impl Rows {
@@ -36,6 +42,37 @@ impl Rows {
             names: set.names.iter().cloned().chain(CALENDAR_FEATURES.map(str::to_owned)).collect(),
             values,
             history_days: set.as_of.days_since(first_day),
+            launches: Launches::default(),
+            unsold_units: Vec::new(),
+        }
+    }
+
+    /// With what launch curves say of its rows, and rows of products that never sold.
+    pub(crate) fn with_launches(mut self, launches: Launches, unsold: &[Unsold<'_>]) -> Self {
+        self.launches = launches;
+        for product in unsold {
+            self.products.push(product.product());
+            self.categories.push(product.category());
+            self.values.extend(std::iter::repeat_n(f32::NAN, self.names.len()));
+            self.launches.amount.push(product.amount);
+            self.launches.age.push(0.0);
+            self.unsold_units.push(product.units);
+        }
+        self
+    }
+
+    /// The rows that have features: those of products that sold within a year.
+    pub(crate) fn sold(&self) -> Self {
+        let sold = self.len() - self.unsold_units.len();
+        Self {
+            period: self.period,
+            products: self.products[..sold].to_vec(),
+            categories: self.categories[..sold].to_vec(),
+            names: self.names.clone(),
+            values: self.values[..sold * self.names.len()].to_vec(),
+            history_days: self.history_days,
+            launches: Launches::default(),
+            unsold_units: Vec::new(),
         }
     }
 

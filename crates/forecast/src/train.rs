@@ -8,6 +8,7 @@ use sellcast_domain::{Origin, Period, ShopDay, Stage, TimeFrame};
 use sellcast_features::Target;
 use serde::{Deserialize, Serialize};
 
+use crate::dear::DearModels;
 use crate::error::ForecastError;
 use crate::forecaster::Forecaster;
 use crate::hedge::Hedge;
@@ -34,6 +35,8 @@ pub struct FrameModels {
     pub trained_as_of: ShopDay,
     models: Vec<(ModelKind, Fitted)>,
     pub(crate) facts: Facts,
+    /// The version that a dear model was taken over from.
+    lender: Option<String>,
 }
 
 /// What the registry keeps of a training beside the models.
@@ -48,10 +51,25 @@ pub(crate) struct Facts {
     seconds: f64,
     /// Which models, and how long each took to fit.
     pub(crate) models: ModelSet,
+    /// What was known of the dear models, one of which was chosen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    dear: Option<DearModels>,
     model_seconds: BTreeMap<String, f64>,
     planned: Planned,
     /// Importance of the features in each model that reads features, strongest first.
     pub(crate) importance: BTreeMap<String, Vec<(String, f64)>>,
+}
+
+impl Facts {
+    /// The dear model among the models.
+    fn chosen(&self) -> Option<ModelKind> {
+        self.dear.as_ref().and_then(DearModels::chosen)
+    }
+
+    /// The models that each training has.
+    pub(crate) fn always(&self) -> ModelSet {
+        self.chosen().map_or(self.models, |chosen| self.models.without(chosen))
+    }
 }
 
 /// A trained frame as files: what is needed to forecast again, bit for bit.
@@ -102,6 +120,40 @@ impl FrameModels {
         let mut answering = self.clone();
         answering.models.retain(|(kind, _)| !kind.reads_history());
         answering
+    }
+
+    /// What was known of the dear models when it was trained; `None` if none was dear.
+    pub fn dear(&self) -> Option<&DearModels> {
+        self.facts.dear.as_ref()
+    }
+
+    /// The same without the dear model that was chosen for it.
+    #[must_use]
+    pub fn without_dear(&self) -> Self {
+        let mut without = self.clone();
+        let always = self.facts.always();
+        without.models.retain(|(kind, _)| always.contains(*kind));
+        without.lender = None;
+        without
+    }
+
+    /// The same with the dear model of the version `lender` in place of its own: the newest choice forecasts, whichever version
+    /// is champion.
+    #[must_use]
+    pub fn with_dear_of(&self, lender: &Self, version: &str) -> Self {
+        let mut with = self.without_dear();
+        let chosen = lender.facts.chosen().filter(|chosen| !with.facts.always().contains(*chosen));
+        if let Some(lent) = chosen.and_then(|chosen| lender.models.iter().find(|(kind, _)| *kind == chosen)) {
+            with.models.push(lent.clone());
+            with.models.sort_by_key(|(kind, _)| *kind);
+            with.lender = Some(version.to_owned());
+        }
+        with
+    }
+
+    /// The version that one of its models is of, if that is another.
+    pub(crate) fn lender(&self, kind: ModelKind) -> Option<&str> {
+        self.lender.as_deref().filter(|_| !self.facts.always().contains(kind))
     }
 
     /// The models, in the order in which they speak.
@@ -155,7 +207,7 @@ impl FrameModels {
         }
         let decode = |kind: ModelKind| Ok((kind, Fitted::decode(kind, &facts.features, file(&file_name(kind))?)?));
         let models = facts.models.iter().map(decode).collect::<Result<Vec<_>, ForecastError>>()?;
-        Ok(Self { frame, trained_as_of, models, facts })
+        Ok(Self { frame, trained_as_of, models, facts, lender: None })
     }
 
     fn broken(&self, error: &dyn std::fmt::Display) -> ForecastError {
@@ -179,15 +231,44 @@ impl Forecaster<'_> {
         as_of: ShopDay,
         now: DateTime<Utc>,
     ) -> Result<Option<(FrameModels, Vec<ForecastPeriod>)>, ForecastError> {
+        self.train_after(None, frame, as_of, now).await
+    }
+
+    /// The same with one of the dear models, chosen after what `former` knows and what the ledger shows since.
+    ///
+    /// # Errors
+    /// When features or the ledger cannot be had or a model cannot be fitted.
+    pub async fn train_after(
+        &self,
+        former: Option<&DearModels>,
+        frame: TimeFrame,
+        as_of: ShopDay,
+        now: DateTime<Utc>,
+    ) -> Result<Option<(FrameModels, Vec<ForecastPeriod>)>, ForecastError> {
         let Some(plan) = FramePlan::new(frame, self.panel.first_day(), as_of) else { return Ok(None) };
+        let scored = if self.settings.dear().next().is_some() { self.scored(frame, as_of).await? } else { Vec::new() };
+        let dear = tokio::task::block_in_place(|| DearModels::next(former, &self.settings, frame, &scored));
+        drop(scored);
         let earlier = self.calibration_forecasts(&plan, now).await?;
-        let models = self.fit(frame, &plan.training, as_of, now).await?;
+        let models = self.fit_with(dear, frame, &plan.training, as_of, now).await?;
         Ok(Some((models, earlier)))
     }
 
     /// Models trained on `origins`, whose targets all ended before `as_of`.
     pub(crate) async fn fit(
         &self,
+        frame: TimeFrame,
+        origins: &[ShopDay],
+        as_of: ShopDay,
+        now: DateTime<Utc>,
+    ) -> Result<FrameModels, ForecastError> {
+        self.fit_with(None, frame, origins, as_of, now).await
+    }
+
+    /// The same with the dear model that was chosen.
+    pub(crate) async fn fit_with(
+        &self,
+        dear: Option<DearModels>,
         frame: TimeFrame,
         origins: &[ShopDay],
         as_of: ShopDay,
@@ -205,7 +286,8 @@ impl Forecaster<'_> {
             let target = Target::load(&self.panel, rows.period, Some(as_of)).await?;
             training.add(&rows, &target, share, &start(&rows));
         }
-        let enabled = self.settings.models;
+        let chosen = dear.as_ref().and_then(DearModels::chosen);
+        let enabled = chosen.map_or(self.settings.models, |chosen| self.settings.models.with(chosen));
         let history = match origins.first() {
             Some(newest) if enabled.iter().any(ModelKind::reads_history) => {
                 let set = self.sets(&[*newest], now).await?.swap_remove(0);
@@ -242,12 +324,13 @@ impl Forecaster<'_> {
             seed: self.settings.seed,
             seconds: started.elapsed().as_secs_f64(),
             models: enabled,
+            dear,
             model_seconds,
             planned,
             importance: importance.filter(|(_, features)| !features.is_empty()).collect(),
         };
         tracing::info!(%frame, %as_of, rows = facts.rows, seconds = facts.seconds, each = ?facts.model_seconds, "trained");
-        Ok(FrameModels { frame, trained_as_of: as_of, models, facts })
+        Ok(FrameModels { frame, trained_as_of: as_of, models, facts, lender: None })
     }
 
     /// What would have been said at the plan's calibration origins, by models that had not seen their truth.
@@ -271,7 +354,7 @@ impl Forecaster<'_> {
         let mut forecasts = Vec::with_capacity(origins.len());
         for origin in origins {
             let set = self.sets(&[*origin], now).await?.swap_remove(0);
-            let rows = Rows::new(&set, frame, &self.calendar, self.panel.first_day());
+            let rows = self.rows(&set, frame).await?;
             let candidates = self.candidates(&rows, models).await?;
             let even = Learned::ignorant(Hedge::even(candidates.amounts.keys().cloned()));
             forecasts.push(even.forecast(&rows, candidates, Origin::Backtest, stage));

@@ -1,7 +1,7 @@
 //! Learning the weights from scored periods: the losses of every candidate in the whole shop and in each group of
 //! categories, and what the combination lost by the weights that it had.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sellcast_domain::CategoryId;
 use sellcast_features::Target;
@@ -24,8 +24,9 @@ impl Hedge {
                 *sales.entry(*category).or_default() += joined.actual[range.clone()].iter().sum::<f64>();
             }
         }
-        let models = scored.last().map(|(forecast, _)| forecast.candidates.keys().cloned().collect::<Vec<_>>()).unwrap_or_default();
-        let mut hedge = Self::grouped(models, &sales);
+        // All that took part in any of them: a dear model takes part in some periods only.
+        let models: BTreeSet<&String> = scored.iter().flat_map(|(forecast, _)| forecast.candidates.keys()).collect();
+        let mut hedge = Self::grouped(models.into_iter().cloned(), &sales);
         let mut walked = vec![hedge.clone()];
         for ((forecast, _), joined) in scored.iter().zip(joined) {
             let losses = hedge.losses(forecast, joined);

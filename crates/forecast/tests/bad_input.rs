@@ -161,6 +161,19 @@ async fn where_everything_was_returned_nothing_is_expected() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_was_given_away_is_sold_for_nothing() -> Result<()> {
+    let made = forecast(
+        "all zeros",
+        &ready_after(150, "update order_lines set unit_price = '0.00', total_price = '0.00', discount = '0.00';").await?,
+    )
+    .await?;
+    for document in &made.predictions {
+        assert_eq!(document.total_amount, Money::ZERO, "{}", document.time_frame);
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn one_day_of_history_gives_averages_and_none_at_all_a_clear_error() -> Result<()> {
     let made = forecast("one day", &ready(1).await?).await?;
     assert!(made.predictions.iter().all(|document| document.fallback.is_some()), "every frame says that it knows little");

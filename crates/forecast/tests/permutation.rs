@@ -8,11 +8,11 @@ use sellcast_forecast::{Backtest, Forecaster, ModelSet};
 use crate::shop::{Ready, SETTINGS, heading, ready_after};
 
 /// Four categories of thirty products.
-const WIDE: &str = "update products set category_id = 100 * (category_id / 100) + 1;";
+pub(crate) const WIDE: &str = "update products set category_id = 100 * (category_id / 100) + 1;";
 const EACH: f64 = 30.0;
 
 /// Every week hands each product's sales to another of its category, each week to a different one.
-const SHUFFLED: &str = "
+pub(crate) const SHUFFLED: &str = "
 create table shuffled as
 with weeks as (select distinct cast((julianday(date(ordered_at, '-5 hours')) - julianday('2017-01-02')) / 7 as integer) as week from orders),
      old as (select product_id, category_id, row_number() over (partition by category_id order by product_id) as place from products),

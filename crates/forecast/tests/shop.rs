@@ -16,7 +16,7 @@ pub(crate) struct Ready {
     dir: TestDir,
 }
 
-pub(crate) const SETTINGS: Settings = Settings { rounds: 15, seed: 7, models: ModelSet::DEFAULT };
+pub(crate) const SETTINGS: Settings = Settings { rounds: 15, seed: 7, models: ModelSet::DEFAULT, dear: ModelSet::CORE };
 
 /// A shop with `days` days of sales, in the warehouse.
 pub(crate) async fn ready(days: i64) -> Result<Ready> {

@@ -8,7 +8,7 @@ use chrono_tz::Tz;
 use figment::Figment;
 use figment::providers::{Env, Format, Toml};
 use sellcast_domain::{Arm, Currency, Experiment, TimeFrame};
-use sellcast_forecast::{ModelSet, PUBLISHED};
+use sellcast_forecast::{ModelKind, ModelSet, PUBLISHED, UnknownModel};
 use sellcast_warehouse::{SourceMapping, WarehouseSettings};
 use serde::Deserialize;
 
@@ -54,7 +54,37 @@ pub(crate) struct Forecast {
     pub(crate) rounds: usize,
     pub(crate) seed: u64,
     pub(crate) models: ModelSet,
+    pub(crate) dear_models: DearModels,
     pub(crate) retrain_days: u32,
+}
+
+/// The models of which a bandit chooses one for each training.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(try_from = "Vec<String>")]
+pub(crate) struct DearModels(Vec<ModelKind>);
+
+impl TryFrom<Vec<String>> for DearModels {
+    type Error = UnknownModel;
+
+    fn try_from(names: Vec<String>) -> Result<Self, UnknownModel> {
+        Ok(Self(names.iter().map(|name| name.parse()).collect::<Result<_, _>>()?))
+    }
+}
+
+impl DearModels {
+    pub(crate) fn set(&self) -> ModelSet {
+        self.0.iter().copied().collect()
+    }
+
+    /// A model that is trained each time has no need to be chosen.
+    fn check(&self, always: ModelSet) -> anyhow::Result<()> {
+        match self.0.iter().find(|kind| always.contains(**kind)) {
+            Some(kind) => {
+                bail!("`forecast.dear_models` names `{kind}`, which every training has: leave it out there or in `forecast.models`")
+            }
+            None => Ok(()),
+        }
+    }
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -129,6 +159,7 @@ impl Config {
         if config.forecast.retrain_days == 0 {
             bail!("`forecast.retrain_days` is 0: at least 1 is needed");
         }
+        config.forecast.dear_models.check(config.forecast.models)?;
         if let Some(experiment) = &config.experiment {
             experiment.resolve()?;
         }
@@ -192,6 +223,9 @@ mod tests {
         refuses("[shop]\ntime_zone = \"Mars/Olympus\"\n", &["time_zone", "Mars/Olympus"]);
         refuses("[forecast]\nrounds = 0\n", &["forecast.rounds", "5000"]);
         refuses("[forecast]\nmodels = [\"oracle\"]\n", &["forecast.models", "oracle", "gbm_amount", "lambdamart"]);
+        refuses("[forecast]\ndear_models = [\"oracle\"]\n", &["forecast.dear_models", "oracle", "neural"]);
+        refuses("[forecast]\ndear_models = [\"lambdamart\"]\n", &["forecast.dear_models", "`lambdamart`", "forecast.models"]);
+        refuses("[forecast]\ndear_models = [\"gbm_amount\"]\n", &["`gbm_amount`", "every training has"]);
         refuses("[experiment]\nframe = \"week\"\narms = [\"mean_4w\", \"mean_8w\"]\n", &["experiment.arms", "`published`"]);
         refuses("[experiment]\nframe = \"week\"\narms = [\"published\", \"mean_8w\"]\nshare = [1]\n", &["experiment.share"]);
         refuses("[experiment]\nframe = \"fortnight\"\narms = [\"published\", \"mean_8w\"]\n", &["experiment.frame", "half_year"]);

@@ -30,6 +30,8 @@ pub(crate) struct Engine {
     pub(crate) board: LiveBoard,
     /// The champions.
     pub(crate) models: RwLock<BTreeMap<TimeFrame, Loaded>>,
+    /// The newest versions, whose dear models forecast beside the champions.
+    pub(crate) lenders: RwLock<BTreeMap<TimeFrame, Loaded>>,
     /// One ingest or publication at a time; a training runs beside them.
     nightly: Mutex<()>,
     pub(crate) training: Mutex<()>,
@@ -52,15 +54,18 @@ impl Engine {
             registry,
             board: LiveBoard::new(),
             models: RwLock::default(),
+            lenders: RwLock::default(),
             nightly: Mutex::new(()),
             training: Mutex::new(()),
         };
         engine.load_champions().await?;
+        engine.load_lenders().await?;
         Ok(Arc::new(engine))
     }
 
     pub(crate) fn settings(&self) -> Settings {
-        Settings { rounds: self.config.forecast.rounds, seed: self.config.forecast.seed, models: self.config.forecast.models }
+        let forecast = &self.config.forecast;
+        Settings { rounds: forecast.rounds, seed: forecast.seed, models: forecast.models, dear: forecast.dear_models.set() }
     }
 
     fn shop(&self) -> Shop {
@@ -95,14 +100,24 @@ impl Engine {
         let pinned = self.warehouse.pinned().await?;
         let forecaster = Forecaster::open(&pinned, self.settings()).await?.with_trial(self.trial().await?);
         let loaded = self.models.read().await.clone();
-        let models: BTreeMap<TimeFrame, FrameModels> = loaded.iter().map(|(frame, loaded)| (*frame, loaded.models.clone())).collect();
+        let lenders = self.lenders.read().await.clone();
+        let with_dear = |(frame, champion): (&TimeFrame, &Loaded)| {
+            let lender = lenders.get(frame).map(|lender| champion.models.with_dear_of(&lender.models, &lender.version));
+            (*frame, lender.unwrap_or_else(|| champion.models.without_dear()))
+        };
+        let models: BTreeMap<TimeFrame, FrameModels> = loaded.iter().map(with_dear).collect();
         let mut publication = forecaster.publish(&self.shop(), as_of, now, &models).await?;
         for (frame, source) in &mut publication.generation.provenance.models {
             if let Some(loaded) = loaded.get(frame) {
                 (source.version, source.digest) = (loaded.version.clone(), loaded.digest.clone());
             }
         }
+        for (frame, lender) in lenders.iter().filter(|(frame, _)| loaded.contains_key(frame)) {
+            publication.generation.provenance.dear.insert(*frame, lender.source());
+        }
         publication.record.models = self.registry.record(EVENTS).await?;
+        let known = |(frame, lender): (&TimeFrame, &Loaded)| Some((*frame, lender.models.dear()?.record()));
+        publication.record.models.dear = lenders.iter().filter_map(known).collect();
         self.explain_misses(&mut publication.record).await?;
         let generation = publication.generation.clone();
         let documents = GenerationDocuments {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context, ensure};
+use sellcast_domain::ModelSource;
 use sellcast_forecast::FrameModels;
 
 /// A champion in memory.
@@ -15,6 +16,13 @@ pub(crate) struct Loaded {
     pub(crate) version: String,
     /// Digest of the files.
     pub(crate) digest: String,
+}
+
+impl Loaded {
+    /// What a generation records of it.
+    pub(crate) fn source(&self) -> ModelSource {
+        ModelSource { version: self.version.clone(), digest: self.digest.clone() }
+    }
 }
 
 /// A digest of files by name and content.

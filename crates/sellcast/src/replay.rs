@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, bail, ensure};
-use sellcast_domain::{Continuation, Generation, PredictionId, TimeFrame};
+use sellcast_domain::{Continuation, Generation, ModelSource, PredictionId, TimeFrame};
 use sellcast_forecast::{Comparison, Forecaster, FrameModels, Settings, Shop};
 use sellcast_warehouse::WarehouseSettings;
 use serde::Serialize;
 
 use crate::engine::Engine;
-use crate::model_files;
+use crate::model_files::{self, Loaded};
 
 /// What a replay found.
 #[derive(Debug, Serialize)]
@@ -93,13 +93,24 @@ impl Engine {
     pub(crate) async fn recorded_models(&self, generation: &Generation) -> anyhow::Result<BTreeMap<TimeFrame, FrameModels>> {
         let mut models = BTreeMap::new();
         for (frame, source) in &generation.provenance.models {
-            let (folder, source) = (self.folder.models().join(&source.version), source.clone());
-            let read = move || model_files::read(&folder, &source.version, Some(&source.digest));
-            let loaded = tokio::task::spawn_blocking(read)
-                .await?
-                .with_context(|| format!("the {frame} models that the prediction was made by cannot be used"))?;
-            models.insert(*frame, loaded.models);
+            let loaded = self.recorded(*frame, source).await?;
+            let with_dear = match generation.provenance.dear.get(frame) {
+                Some(source) => {
+                    let lender = self.recorded(*frame, source).await?;
+                    loaded.models.with_dear_of(&lender.models, &lender.version)
+                }
+                None => loaded.models.without_dear(),
+            };
+            models.insert(*frame, with_dear);
         }
         Ok(models)
+    }
+
+    async fn recorded(&self, frame: TimeFrame, source: &ModelSource) -> anyhow::Result<Loaded> {
+        let (folder, source) = (self.folder.models().join(&source.version), source.clone());
+        let read = move || model_files::read(&folder, &source.version, Some(&source.digest));
+        tokio::task::spawn_blocking(read)
+            .await?
+            .with_context(|| format!("the {frame} models that the prediction was made by cannot be used"))
     }
 }

@@ -4,7 +4,7 @@
 use anyhow::{Context, bail};
 use chrono::{DateTime, Utc};
 use sellcast_domain::{Duel, GenerationId, ModelEvent, ModelEventKind, ShopDay, TimeFrame};
-use sellcast_forecast::{Forecaster, FrameModels, FramePlan, Ledger};
+use sellcast_forecast::{DearModels, Forecaster, FrameModels, FramePlan, Ledger};
 use sellcast_store::RegisteredModel;
 
 use crate::engine::Engine;
@@ -59,13 +59,17 @@ impl Engine {
         }
         self.judge_waiting(forecaster, frame, as_of, now, tell).await?;
         tell(&format!("training the {frame} models"));
-        let Some((models, rehearsal)) = forecaster.train(frame, as_of, now).await? else {
+        let former = self.newest(frame).await?.and_then(|newest| DearModels::of_version(&newest.facts));
+        let Some((models, rehearsal)) = forecaster.train_after(former.as_ref(), frame, as_of, now).await? else {
             tell(&format!("the history is too short to train the {frame} frame: its forecasts fall back openly"));
             return Ok(None);
         };
         let rehearsed = forecaster.rehearse(&rehearsal, as_of).await?;
         let version = self.free_version(frame, as_of).await?;
         let loaded = self.keep(&version, models, now, &rehearsed.metrics).await?;
+        if loaded.models.dear().is_some() {
+            self.lenders.write().await.insert(frame, loaded.clone());
+        }
         let generation = GenerationId::from(rehearsal_id(frame, as_of));
         Ledger::new(&self.warehouse).write(generation, &rehearsed.forecasts).await?;
         let champion = self.models.read().await.get(&frame).cloned();
@@ -286,6 +290,29 @@ impl Engine {
         Ok(())
     }
 
+    /// Loads the newest version of each frame if models are dear: its choice forecasts beside the champion. One that cannot be used
+    /// is left out with a warning; the next training chooses again.
+    pub(crate) async fn load_lenders(&self) -> anyhow::Result<()> {
+        for frame in TimeFrame::ALL {
+            let Some(newest) = self.newest(frame).await? else { continue };
+            let chosen = DearModels::of_version(&newest.facts).and_then(|dear| dear.chosen());
+            if chosen.is_none_or(|chosen| !self.config.forecast.dear_models.set().contains(chosen)) {
+                continue;
+            }
+            match self.load(&newest).await {
+                Ok(loaded) => drop(self.lenders.write().await.insert(frame, loaded)),
+                Err(error) => tracing::warn!(version = %newest.version, error = format!("{error:#}"), "a dear model is left out"),
+            }
+        }
+        Ok(())
+    }
+
+    /// The newest version of a frame.
+    async fn newest(&self, frame: TimeFrame) -> anyhow::Result<Option<RegisteredModel>> {
+        let models = self.registry.models().await?.into_iter().filter(|model| model.frame == frame);
+        Ok(models.max_by_key(|model| (day_of(&model.version), model.trained_at, model.version.clone())))
+    }
+
     /// Whether every frame that the history can train has models.
     pub(crate) async fn is_trained(&self, as_of: ShopDay) -> anyhow::Result<bool> {
         let first_day = self.forecaster().await?.panel().first_day();
@@ -303,8 +330,7 @@ impl Engine {
 
     /// As_of of the newest version of a frame.
     async fn newest_trained(&self, frame: TimeFrame) -> anyhow::Result<Option<ShopDay>> {
-        let models = self.registry.models().await?;
-        Ok(models.iter().filter(|model| model.frame == frame).filter_map(|model| day_of(&model.version)).max())
+        Ok(self.newest(frame).await?.and_then(|newest| day_of(&newest.version)))
     }
 
     /// A name that no version has yet: a version is never replaced, because predictions refer to it.

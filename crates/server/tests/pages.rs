@@ -220,6 +220,9 @@ async fn a_product_shows_its_weeks_its_ranks_and_its_reasons() {
     assert_contains(&self::html(&app, "/products/1007").await, &["The forecast is limited to 4 times its best week of the last eight."]);
     let beyond = self::html(&app, "/products/1180").await;
     assert_contains(&beyond, &["rank 180 of 250 in Soft drinks", "only the forecast itself is kept", "No weekly sales are kept"]);
+    assert!(!beyond.contains("It is new"));
+    assert_contains(&self::html(&app, "/products/1007").await, &["It is new: like Cola 2 and Cola 3, launched in May."]);
+    assert_contains(&self::html(&app, "/products/1250").await, &["It is new: like Cola 2, launched in June; 2 of 100 products"]);
     let answer = app.page("/products/99").await;
     assert_eq!(answer.status, StatusCode::NOT_FOUND);
     assert_contains(&answer.text(), &["no product `99` is forecast"]);
@@ -256,6 +259,9 @@ async fn the_models_page_shows_weights_regret_changes_and_the_history_with_reaso
         &html,
         &[
             "<h1>How the models learn</h1>",
+            "One at a time",
+            "<tr><th scope=\"row\">theta</th><td class=\"num\">5</td><td class=\"num\">−0.034</td><td>forecasts now</td></tr>",
+            "<tr><th scope=\"row\">tsb</th><td class=\"num\">0</td><td class=\"num\">–</td><td></td></tr>",
             "week/2017-11-27",
             "challenger week/2017-12-04",
             "−0.012",
@@ -271,6 +277,7 @@ async fn the_models_page_shows_weights_regret_changes_and_the_history_with_reaso
     );
     let empty = self::html(&app, "/models?frame=quarter").await;
     assert_contains(&empty, &["No quarter forecast has been scored yet", "No models of this frame have been trained"]);
+    assert!(!empty.contains("One at a time"), "no model is dear in this frame");
     assert_contains(&self::html(&app, "/record").await, &["/models?frame=week", "because: on display in 40 stores"]);
     assert_contains(&self::html(&app, "/experiments").await, &["No experiment is running"]);
 }

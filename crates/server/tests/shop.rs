@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use sellcast_domain::{
-    CategoryHistory, CategoryId, CategoryPrediction, ConfidenceFactors, Continuation, ContinuedProduct, Currency, Driver, FirstScore,
-    FrameRecord, Generation, GenerationId, GroupWeights, Interval, Learning, LearningStep, Metrics, Miss, ModelEvent, ModelEventKind,
-    ModelVersion, ModelsRecord, Money, Origin, Period, PeriodScore, PredictionDocument, PredictionId, ProductHistory, ProductId,
-    ProductPrediction, RankInterval, ReliabilityBin, ScoredCategory, ShopDay, Stage, TimeFrame, TopK, TrackRecord, WeightChange,
+    CategoryHistory, CategoryId, CategoryPrediction, ConfidenceFactors, Continuation, ContinuedProduct, Currency, DearModel, DearRecord,
+    Driver, FirstScore, FrameRecord, Generation, GenerationId, GroupWeights, Interval, Learning, LearningStep, Metrics, Miss, ModelEvent,
+    ModelEventKind, ModelVersion, ModelsRecord, Money, Origin, Period, PeriodScore, PredictionDocument, PredictionId, ProductHistory,
+    ProductId, ProductPrediction, RankInterval, ReliabilityBin, ScoredCategory, ShopDay, Stage, TimeFrame, TopK, TrackRecord, WeightChange,
 };
 use sellcast_store::GenerationDocuments;
 use uuid::Uuid;
@@ -206,6 +206,7 @@ impl Shop {
                 Vec::new()
             },
             guard: young.then(|| "limited to 4 times its best week of the last eight".to_owned()),
+            similar: young.then(|| "like Cola 2 and Cola 3, launched in May".to_owned()),
         }
     }
 
@@ -219,6 +220,9 @@ impl Shop {
                 predicted_amount: money(self.weekly(place, rank) * frame.typical_days() as f64 / 7.0),
                 confidence_score: 0.2,
                 rank,
+                similar: (rank == 250).then(|| {
+                    "like Cola 2, launched in June; 2 of 100 products that wait like it are first sold in a given week".to_owned()
+                }),
             });
             (frame, Continuation { category_id: category_id(place), products: products.collect() })
         })
@@ -269,6 +273,7 @@ impl Shop {
                 event(7, "week/2017-11-27", ModelEventKind::Promoted, "it beat week/2017-11-20: p = 0.011"),
                 event(9, "week/2017-11-25", ModelEventKind::Failed, "cannot compute <features>"),
             ],
+            dear: [(TimeFrame::Week, dear_models())].into(),
         };
         TrackRecord { frames, models, experiment: None }
     }
@@ -425,4 +430,12 @@ fn hash(seed: &[u64]) -> u64 {
 
 fn unit(seed: &[u64]) -> f64 {
     (hash(seed) >> 11) as f64 / (1_u64 << 53) as f64
+}
+
+fn dear_models() -> DearRecord {
+    let model = |model: &str, periods, loss| DearModel { model: model.to_owned(), periods, loss };
+    DearRecord {
+        chosen: "theta".to_owned(),
+        models: vec![model("neural", 3, Some(0.012)), model("theta", 5, Some(-0.034)), model("tsb", 0, None)],
+    }
 }

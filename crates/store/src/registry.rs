@@ -217,7 +217,8 @@ impl Registry {
         let of = |alias: Alias| {
             aliases.iter().filter(|((_, name), _)| name == alias.name()).map(|((frame, _), version)| (*frame, version.clone())).collect()
         };
-        Ok(ModelsRecord { champions: of(Alias::Champion), challengers: of(Alias::Challenger), events: self.events(most).await? })
+        let (champions, challengers) = (of(Alias::Champion), of(Alias::Challenger));
+        Ok(ModelsRecord { champions, challengers, events: self.events(most).await?, dear: BTreeMap::new() })
     }
 
     /// The newest `most` events, newest first.

@@ -58,6 +58,7 @@ pub(crate) fn generation(number: u128, as_of: &str, categories: i64) -> Generati
     };
     let predictions: Vec<PredictionDocument> = TimeFrame::ALL.into_iter().map(prediction).collect();
     let continued = ContinuedProduct {
+        similar: None,
         product_id: ProductId::from(7),
         product_name: "the hundred-and-first".to_owned(),
         predicted_quantity: 1.0,

@@ -111,6 +111,12 @@ impl ModelSet {
         Self(self.0 | 1 << kind as u16)
     }
 
+    /// Without `kind`.
+    #[must_use]
+    pub const fn without(self, kind: ModelKind) -> Self {
+        Self(self.0 & !(1 << kind as u16))
+    }
+
     /// Whether `kind` is in it.
     pub const fn contains(self, kind: ModelKind) -> bool {
         self.0 & (1 << kind as u16) != 0

@@ -8,6 +8,7 @@ use super::file::seal;
 use super::kind::ModelKind;
 use super::promotions::Planned;
 use super::{Fitted, Lesson, Said, Scene};
+use crate::cold_start::Launches;
 use crate::error::ForecastError;
 use crate::rows::{Rows, TrainingRows};
 use crate::series::Series;
@@ -63,6 +64,8 @@ fn newest(rows: &TrainingRows) -> (Rows, Vec<f64>, Vec<f32>) {
         names: part.names.clone(),
         values: part.values.clone(),
         history_days: 100,
+        launches: Launches::default(),
+        unsold_units: Vec::new(),
     };
     (scene, part.starts.iter().map(|start| f64::from(*start)).collect(), part.amounts)
 }

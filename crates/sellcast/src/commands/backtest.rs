@@ -85,6 +85,8 @@ fn table(report: &BacktestReport) -> String {
     lines.push("the categories themselves".into());
     lines.extend(report.categories.iter().map(|(name, metrics)| line(name, metrics)));
     lines.extend(groups(&report.groups));
+    let launches = report.launch_weights.iter().map(|(days, weight)| format!("{days} days {weight:.2}"));
+    lines.push(format!("weight of launch curves: {}", launches.collect::<Vec<_>>().join(", ")));
     lines.join("\n")
 }
 
@@ -102,6 +104,11 @@ fn groups(groups: &Groups) -> Vec<String> {
         lines.push(format!("{title:<18}    calls  base   Brier  of base skill   ECE"));
         lines.extend(lists.iter().map(calls));
     }
+    lines.push(format!("{:<18}    calls    from      to  said  came", "factors"));
+    lines.extend(groups.factors.iter().map(|third| {
+        let name = if third.third == "lowest" { third.factor } else { "" };
+        format!("{name:<19} {:>8}  {:6.3}  {:6.3} {:5.3} {:5.3}", third.calls, third.from, third.to, third.confidence, third.came_true)
+    }));
     lines
 }
 

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use askama::Template;
 use axum::extract::{OriginalUri, State};
 use axum::response::Response;
-use sellcast_domain::{Learning, ModelEvent, ModelEventKind};
+use sellcast_domain::{DearModel, DearRecord, Learning, ModelEvent, ModelEventKind};
 
 use super::drawn;
 use super::shell::{Section, Shell};
@@ -30,6 +30,7 @@ struct ModelsPage {
     champion: Option<String>,
     challenger: Option<String>,
     learnt: Option<Learnt>,
+    dear: Vec<DearRow>,
     events: Vec<EventRow>,
     experiments: Option<String>,
 }
@@ -56,6 +57,14 @@ struct GroupRow {
     name: String,
     categories: usize,
     weights: String,
+}
+
+/// A model of which only one at a time forecasts.
+struct DearRow {
+    name: String,
+    periods: u64,
+    loss: String,
+    chosen: bool,
 }
 
 struct ChangeRow {
@@ -85,6 +94,7 @@ pub(super) async fn page(State(state): State<AppState>, OriginalUri(uri): Origin
         champion: record.models.champions.get(&frame).cloned(),
         challenger: record.models.challengers.get(&frame).cloned(),
         learnt: learning.map(|learning| learnt(&view, learning)),
+        dear: record.models.dear.get(&frame).map(dear).unwrap_or_default(),
         events: record
             .models
             .events
@@ -141,7 +151,7 @@ fn learnt(view: &View, learning: &Learning) -> Learnt {
     Learnt {
         chart: charts::weights(&names, &columns),
         legend: legend.collect(),
-        regret: format!("{}{:.3}", if learning.regret < 0.0 { "−" } else { "+" }, learning.regret.abs()),
+        regret: signed(learning.regret),
         better: learning.regret <= 0.0,
         best_single: learning.best_single.clone(),
         periods: learning.steps.len(),
@@ -153,6 +163,20 @@ fn learnt(view: &View, learning: &Learning) -> Learnt {
             .map(|change| ChangeRow { day: day_short(change.period_start, near), reason: change.reason.clone() })
             .collect(),
     }
+}
+
+fn dear(record: &DearRecord) -> Vec<DearRow> {
+    let row = |model: &DearModel| DearRow {
+        name: model.model.clone(),
+        periods: model.periods,
+        loss: model.loss.map_or_else(|| "–".to_owned(), signed),
+        chosen: model.model == record.chosen,
+    };
+    record.models.iter().map(row).collect()
+}
+
+fn signed(loss: f64) -> String {
+    format!("{}{:.3}", if loss < 0.0 { "−" } else { "+" }, loss.abs())
 }
 
 fn event_row(view: &View, event: &ModelEvent) -> EventRow {

@@ -32,6 +32,8 @@ struct ProductPage {
     fan: Svg,
     weeks: usize,
     details: Option<Details>,
+    /// Of a new product beyond the first 100, what it is like.
+    similar: Option<String>,
     what_if: Option<Asked>,
 }
 
@@ -135,7 +137,7 @@ impl Base<'_> {
         ];
         let sure = charts::sure(view.sure(product.confidence_score), product.top_k.get(), "products of the category");
         let details = self.details(product);
-        self.page(product.product_name.clone(), lead.join(" · "), sure, facts, Some(details))
+        ProductPage { details: Some(details), ..self.page(product.product_name.clone(), lead.join(" · "), sure, facts) }
     }
 
     fn beyond(self, continued: Option<&Continuation>) -> Result<ProductPage, ApiError> {
@@ -157,10 +159,11 @@ impl Base<'_> {
             },
         ];
         let sure = charts::sure(view.sure(product.confidence_score), TopK::holding(product.rank).get(), "products of the category");
-        Ok(self.page(product.product_name.clone(), lead, sure, facts, None))
+        Ok(ProductPage { similar: product.similar.clone(), ..self.page(product.product_name.clone(), lead, sure, facts) })
     }
 
-    fn page(self, name: String, lead: String, sure: Svg, facts: Vec<Fact>, details: Option<Details>) -> ProductPage {
+    /// The page as far as all products have it.
+    fn page(self, name: String, lead: String, sure: Svg, facts: Vec<Fact>) -> ProductPage {
         let path = format!("/products/{}", self.id);
         ProductPage {
             shell: Shell::around(self.state, self.view, &name, Section::Forecast, &path),
@@ -173,7 +176,8 @@ impl Base<'_> {
             facts,
             fan: self.fan,
             weeks: self.weeks,
-            details,
+            details: None,
+            similar: None,
             what_if: self.what_if,
         }
     }
@@ -211,7 +215,10 @@ impl Base<'_> {
                 })
                 .collect(),
             qualities: qualities(product),
-            weak: filters::is_new(product).then(|| "It is new: similar products stand in for its own history.".to_owned()),
+            weak: filters::is_new(product).then(|| match &product.similar {
+                Some(similar) => format!("It is new: {similar}."),
+                None => "It is new, and nothing like it was launched before: it has no history to go by yet.".to_owned(),
+            }),
             guard: product.guard.as_ref().map(|guard| format!("The forecast is {guard}.")),
         }
     }
