@@ -8,7 +8,7 @@ mod point;
 mod simulate;
 mod spread;
 
-pub(crate) use confidence::{Chances, ConfidenceModel, ListItems, confidences};
+pub(crate) use confidence::{ConfidenceModel, ListItems, confidences};
 pub(crate) use intervals::{AmountIntervals, RankIntervals};
 pub(crate) use point::{Sums, Totals, common_quantile, mix, sums};
 pub(crate) use simulate::{Field, Simulated, simulate};
