@@ -3,8 +3,8 @@
 
 use std::fmt::Write as _;
 
-/// The address with each `${NAME}` replaced. Between `://` and the last `@` the value is a user or a password, and is
-/// written as a URL wants it.
+/// The address with each `${NAME}` replaced. Between `://` and the last `@`, and after `password=`, the value is a user or a
+/// password, and is written as a URL wants it.
 ///
 /// # Errors
 /// When a variable is not set, or a brace does not close.
@@ -21,7 +21,7 @@ pub fn filled(address: &str, lookup: impl Fn(&str) -> Option<String>) -> Result<
         let value = lookup(name)
             .ok_or_else(|| format!("the address of a source needs the variable `{name}`, which is not set; `export {name}=...`"))?;
         filled.push_str(before);
-        if credentials.contains(&(address.len() - reference.len())) {
+        if credentials.contains(&(address.len() - reference.len())) || before.ends_with("password=") {
             encode(&value, &mut filled);
         } else {
             filled.push_str(&value);
@@ -57,6 +57,7 @@ mod tests {
     #[test]
     fn a_variable_stands_for_a_password_or_for_any_other_part() {
         assert_eq!(fill("postgres://ada:${PASSWORD}@${HOST}/shop").expect("filled"), "postgres://ada:p%40ss%2Fw%25rd@db.example:5433/shop");
+        assert_eq!(fill("postgres://db/shop?password=${PASSWORD}").expect("filled"), "postgres://db/shop?password=p%40ss%2Fw%25rd");
         assert_eq!(fill("${URL}").expect("filled"), "postgres://ada:secret@db/shop");
         assert_eq!(fill("sqlite:shop.db").expect("filled"), "sqlite:shop.db");
     }

@@ -29,6 +29,12 @@ impl Source {
             let (user, password) = credentials.split_once(':')?;
             Some((scheme, user, password, place))
         });
+        if let Some((before, rest)) = given.split_once("password=")
+            && !rest.starts_with("${")
+        {
+            let after = rest.find('&').map_or("", |at| &rest[at..]);
+            return Self { url: format!("{before}password=${{{PASSWORD}}}{after}"), hides_password: true };
+        }
         match parts {
             Some((scheme, user, password, place)) if !password.starts_with("${") && !password.is_empty() => {
                 Self { url: format!("{scheme}://{user}:${{{PASSWORD}}}@{place}"), hides_password: true }
@@ -159,6 +165,8 @@ mod tests {
         let source = Source::new("postgres://ada:se%40cret@db.example:5433/shop?sslmode=require", Path::new("/srv"));
         assert_eq!(source.url, "postgres://ada:${SELLCAST_SOURCE_PASSWORD}@db.example:5433/shop?sslmode=require");
         assert!(source.hides_password);
+        let source = Source::new("postgres://db/shop?user=ada&password=secret&sslmode=require", Path::new("/srv"));
+        assert_eq!(source.url, "postgres://db/shop?user=ada&password=${SELLCAST_SOURCE_PASSWORD}&sslmode=require");
         for kept in ["postgres://ada@db/shop", "mysql://ada:${DB_PASSWORD}@db/shop", "${SHOP_URL}"] {
             let source = Source::new(kept, Path::new("/srv"));
             assert_eq!((source.url.as_str(), source.hides_password), (kept, false));

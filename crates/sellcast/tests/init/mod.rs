@@ -48,8 +48,10 @@ async fn init(folder: &TestDir, url: &str, options: &[&str]) -> Ran {
 fn start(folder: &TestDir, url: &str, name: &str, command: &[&str]) -> Program {
     let credentials = url.rsplit_once('@').and_then(|(before, _)| before.split_once("://")).and_then(|(_, user)| user.split_once(':'));
     let password = credentials.map(|(_, password)| ("SELLCAST_SOURCE_PASSWORD", password));
+    // The sales are of the past.
+    let environment = [("SELLCAST__SHOP__CLOCK", "data")].into_iter().chain(password);
     let arguments = command.iter().copied().chain(["--dir", "data"]);
-    Program::start_with(PROGRAM, name, folder.path(), arguments, password).expect("the program")
+    Program::start_with(PROGRAM, name, folder.path(), arguments, environment).expect("the program")
 }
 
 async fn typed(folder: &TestDir, url: &str, command: &[&str]) -> Ran {
