@@ -90,7 +90,9 @@ impl Intake {
                 counts.untold += u64::from(*before == Before::Untold);
                 match row {
                     Held::Sale(fact) => {
-                        arrival = self.watermark.observe(fact.occurred_at, *is_snapshot, self.settings);
+                        // Only a new sale can be late: the shard that has the old version may be another one.
+                        let cannot_be_late = *is_snapshot || *before != Before::Nothing;
+                        arrival = self.watermark.observe(fact.occurred_at, cannot_be_late, self.settings);
                         if arrival == Arrival::Future {
                             counts.poison += 1;
                             return Err(Poison::Future);

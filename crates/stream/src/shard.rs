@@ -4,6 +4,7 @@
 //! there; both go by versions, so that handing on twice does no harm.
 
 use std::collections::HashSet;
+use std::path::Path;
 
 use sellcast_domain::window::{Arrival, EventTime, Held, Outcome, SaleBook, TileWidth, Version, WatermarkSettings, WindowKey};
 use sellcast_domain::{CategoryId, ProductId, SaleId};
@@ -11,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::event::{Change, Entity, SaleChange};
 use crate::message::{Message, SaleMessage, Share, Target};
-use crate::state::Journal;
+use crate::state::{Journal, StateError, StateFile};
 
 /// A sale that came later than the bound and was left to the batch side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,6 +42,17 @@ impl Shard {
         // An hour more, because the head moves within its tile.
         let book = SaleBook::new(settings.lateness_seconds / 60 + 60);
         Self { share, book, journal: Journal::default(), late: Vec::new(), leaving: HashSet::new() }
+    }
+
+    /// Reads the windows that a worker saved at `path` and does not keep at the moment.
+    ///
+    /// # Errors
+    /// When a worker keeps them, or they cannot be read.
+    pub fn load(path: &Path, share: Share, settings: WatermarkSettings) -> Result<Self, StateError> {
+        let (mut state, meta) = StateFile::open(path)?;
+        let mut shard = Self::new(share, settings);
+        state.restore(&mut shard, &meta)?;
+        Ok(shard)
     }
 
     /// The sales and the windows.

@@ -44,7 +44,7 @@ fn compare(key: WindowKey, width: TileWidth, boards: [&WindowBoard; 2], differen
             (Some(tile), None) | (None, Some(tile)) => tile.number,
             (Some(one), Some(other)) => one.number.min(other.number),
         };
-        let mut take = |tiles: &mut &[super::Tile]| match tiles.split_first() {
+        let take = |tiles: &mut &[super::Tile]| match tiles.split_first() {
             Some((tile, rest)) if tile.number == number => {
                 *tiles = rest;
                 tile.sums

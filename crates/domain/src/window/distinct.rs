@@ -98,7 +98,8 @@ impl CustomerSample {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{CustomerId, SaleFact};
+    use crate::CustomerId;
+    use crate::window::SaleFact;
 
     #[test]
     fn few_customers_are_counted_exactly_and_many_within_the_stated_error() {

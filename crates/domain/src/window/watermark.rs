@@ -26,7 +26,7 @@ impl Default for WatermarkSettings {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Arrival {
-    /// Within the bound, or as part of a snapshot, which cannot be late.
+    /// Within the bound, or as part of a snapshot or a change of an older row, which cannot be late.
     InTime,
     /// Later than the bound: it counts only as a change of a sale that is known.
     Late,
@@ -49,11 +49,11 @@ pub struct Watermark {
 impl Watermark {
     /// Judges a sale by when it happened. Only sales make others late: a source that comes back after an hour's silence
     /// has moved the windows on meanwhile, and what it held back still counts.
-    pub fn observe(&mut self, at: EventTime, is_snapshot: bool, settings: WatermarkSettings) -> Arrival {
+    pub fn observe(&mut self, at: EventTime, cannot_be_late: bool, settings: WatermarkSettings) -> Arrival {
         if self.wall.is_some_and(|wall| at > wall.later(settings.lateness_seconds)) {
             return Arrival::Future;
         }
-        if at < self.latest.earlier(settings.lateness_seconds) && !is_snapshot {
+        if at < self.latest.earlier(settings.lateness_seconds) && !cannot_be_late {
             return Arrival::Late;
         }
         self.latest = self.latest.max(at);

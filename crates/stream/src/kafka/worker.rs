@@ -15,7 +15,7 @@ use rdkafka::message::BorrowedMessage;
 use rdkafka::{Message as _, Offset, TopicPartitionList};
 use sellcast_domain::window::{EventTime, StandingCounts};
 use serde::Serialize;
-use tracing::info;
+use tracing::{info, warn};
 
 use super::held::{Holder, Holding, Partition};
 use super::out::Out;
@@ -244,8 +244,8 @@ fn follow(
 /// Errors that pass while the client goes on trying: brokers away, connections lost.
 fn is_passing(error: &rdkafka::error::KafkaError) -> bool {
     use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+    warn!(%error, "Kafka does not answer as it should");
     match error {
-        KafkaError::PartitionEOF(_) => true,
         KafkaError::MessageConsumption(code) => matches!(
             code,
             Code::AllBrokersDown
@@ -259,6 +259,8 @@ fn is_passing(error: &rdkafka::error::KafkaError) -> bool {
                 | Code::LeaderNotAvailable
                 | Code::NotLeaderForPartition
                 | Code::NetworkException
+                | Code::UnknownTopicOrPartition
+                | Code::UnknownTopic
         ),
         _ => false,
     }
