@@ -31,7 +31,7 @@ pub(super) struct Pointer {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Catalog {
+pub(in super::super) struct Catalog {
     pointer: Option<Pointer>,
     editions: HashMap<Uuid, Edition>,
     /// (day, revision) -> generation.

@@ -67,7 +67,6 @@ pub(super) async fn session(address: &ClusterAddress) -> Result<Session, StoreEr
 pub(super) async fn prepare_keyspace(session: &Session, address: &ClusterAddress) -> Result<(), StoreError> {
     let fail = |step, mend, source: Cause| StoreError::Keyspace { step, address: address.to_string(), mend, source };
     let name = &address.keyspace;
-    let look = |source: Cause| fail("look for the keyspace", "give the user the right to read `system_schema`", source);
     let names = async |sql: &str| {
         let rows = session.query_unpaged(sql, (name,)).await?.into_rows_result()?;
         Ok::<Vec<String>, Cause>(rows.rows::<(String,)>()?.flatten().map(|(name,)| name).collect())
@@ -94,7 +93,6 @@ pub(super) async fn prepare_keyspace(session: &Session, address: &ClusterAddress
 }
 
 /// Statements, ready to run.
-#[derive(Debug)]
 pub(super) struct Statements {
     pub(super) write_part: PreparedStatement,
     pub(super) read_parts_near: PreparedStatement,
@@ -108,6 +106,13 @@ pub(super) struct Statements {
     pub(super) catalog_settled: PreparedStatement,
     /// Adds an entry and moves the pointer, if nobody did so meanwhile.
     pub(super) publish: Batch,
+}
+
+impl std::fmt::Debug for Statements {
+    // The driver's batch has no form to show.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Statements").finish_non_exhaustive()
+    }
 }
 
 impl Statements {
