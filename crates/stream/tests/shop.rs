@@ -26,11 +26,14 @@ pub(crate) struct Tables {
     pub(crate) sales: BTreeMap<i64, Sale>,
     pub(crate) products: BTreeMap<i64, i64>,
     pub(crate) position: i64,
+    /// Seconds of the latest sale that was ever written.
+    latest: i64,
 }
 
 impl Tables {
     /// Writes a sale and gives the event.
     pub(crate) fn write(&mut self, id: i64, sale: Sale) -> Vec<u8> {
+        self.latest = self.latest.max(sale.seconds);
         let before = self.sales.insert(id, sale);
         let op = if before.is_some() { "u" } else { "c" };
         self.event(op, before.map(|sale| row(id, sale)), Some(row(id, sale)))
@@ -64,9 +67,9 @@ impl Tables {
         json!({"before": before, "after": after, "source": source, "transaction": null, "op": op, "ts_ms": START * 1000}).to_string().into_bytes()
     }
 
-    /// The latest sale.
+    /// The latest sale, even if it was deleted.
     pub(crate) fn head(&self) -> EventTime {
-        time(self.sales.values().map(|sale| sale.seconds).max().unwrap_or(0))
+        time(self.latest)
     }
 
     /// The windows of a batch over the tables that end at `head`.
