@@ -1,5 +1,6 @@
 //! The store's tests, over real redb files.
 
 mod failures;
+mod places;
 mod generations;
 mod publishing;

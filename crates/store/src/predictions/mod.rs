@@ -12,6 +12,7 @@ mod tables;
 use std::path::Path;
 use std::sync::Arc;
 
+use futures::FutureExt;
 use sellcast_domain::{
     CategoryHistory, CategoryId, Continuation, Generation, GenerationId, PredictionDocument, PredictionId, ShopDay, TimeFrame, TrackRecord,
 };
@@ -52,6 +53,9 @@ pub struct ArmDocuments {
     pub continuations: Vec<Continuation>,
 }
 
+// The cluster's futures are boxed: the driver's are not `Send` for every lifetime in the compiler's eyes, which would show
+// only where a job is spawned.
+
 /// The store. Clones share one open file or one session with the cluster.
 #[derive(Clone, Debug)]
 pub struct PredictionStore {
@@ -79,7 +83,7 @@ impl PredictionStore {
     /// # Errors
     /// [`StoreError::Unreachable`] when no node answers; [`StoreError::Keyspace`] when the tables can be neither read nor made.
     pub async fn connect(address: &ClusterAddress) -> Result<Self, StoreError> {
-        Ok(Self { backend: Backend::Cluster(Box::pin(Cluster::connect(address)).await?) })
+        Ok(Self { backend: Backend::Cluster(Cluster::connect(address).boxed().await?) })
     }
 
     /// Writes a generation whole, then makes it visible, then tells subscribers. Doing it again changes nothing.
@@ -97,7 +101,7 @@ impl PredictionStore {
                 let file = file.clone();
                 blocking(move || file.publish(&documents)).await
             }
-            Backend::Cluster(cluster) => Box::pin(cluster.publish(documents)).await,
+            Backend::Cluster(cluster) => cluster.publish(documents).boxed().await,
         }
     }
 
@@ -206,7 +210,7 @@ impl PredictionStore {
     pub async fn check_rights(&self) -> Result<(), StoreError> {
         match &self.backend {
             Backend::File(_) => Ok(()),
-            Backend::Cluster(cluster) => Box::pin(cluster.check_rights()).await,
+            Backend::Cluster(cluster) => cluster.check_rights().boxed().await,
         }
     }
 
@@ -228,7 +232,7 @@ impl PredictionStore {
                 let file = file.clone();
                 blocking(move || file.document(generation, &key)).await
             }
-            Backend::Cluster(cluster) => match cluster.document(generation, &key).await? {
+            Backend::Cluster(cluster) => match cluster.document(generation, &key).boxed().await? {
                 Some(packed) => blocking(move || pack::unpack(&key, &packed)).await.map(Some),
                 None => Ok(None),
             },

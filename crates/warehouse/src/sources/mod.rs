@@ -10,6 +10,7 @@ mod sqlite;
 use std::path::Path;
 
 use chrono::{DateTime, Duration, Utc};
+use futures::FutureExt;
 use sqlx::{ColumnIndex, Decode, Row};
 use tokio::sync::mpsc::Sender;
 
@@ -43,14 +44,16 @@ pub(crate) struct Extract<'a> {
     pub(crate) after: Option<(&'a str, DateTime<Utc>)>,
 }
 
+// The futures of the two servers are boxed: the driver's are not `Send` for every lifetime in the compiler's eyes, which
+// would show only where a job is spawned.
 impl Reader {
     /// Opens the source at `url`; a relative path counts from `base_dir`.
     pub(crate) async fn open(url: &str, base_dir: &Path) -> Result<Self, SourceError> {
         match Address::parse(url, base_dir)? {
             Address::Sqlite(path) => Ok(Self::Sqlite(sqlite::SqliteSource::open(path).await?)),
             Address::Files(path) => Ok(Self::Files(files::FileSource::open(path).await?)),
-            Address::Postgres(server) => Ok(Self::Postgres(Box::new(postgres::PostgresSource::open(server).await?))),
-            Address::MySql(server) => Ok(Self::MySql(Box::new(mysql::MySqlSource::open(server).await?))),
+            Address::Postgres(server) => Ok(Self::Postgres(Box::new(postgres::PostgresSource::open(server).boxed().await?))),
+            Address::MySql(server) => Ok(Self::MySql(Box::new(mysql::MySqlSource::open(server).boxed().await?))),
         }
     }
 
@@ -59,8 +62,8 @@ impl Reader {
         match self {
             Self::Sqlite(source) => source.describe(sql).await,
             Self::Files(source) => source.describe(sql).await,
-            Self::Postgres(source) => source.describe(sql).await,
-            Self::MySql(source) => source.describe(sql).await,
+            Self::Postgres(source) => source.describe(sql).boxed().await,
+            Self::MySql(source) => source.describe(sql).boxed().await,
         }
     }
 
@@ -69,8 +72,8 @@ impl Reader {
         match self {
             Self::Sqlite(source) => source.texts(sql).await,
             Self::Files(_) => Ok(Vec::new()),
-            Self::Postgres(source) => source.texts(sql).await,
-            Self::MySql(source) => source.texts(sql).await,
+            Self::Postgres(source) => source.texts(sql).boxed().await,
+            Self::MySql(source) => source.texts(sql).boxed().await,
         }
     }
 
@@ -79,8 +82,8 @@ impl Reader {
         match self {
             Self::Sqlite(source) => source.read(extract, stager, batches).await,
             Self::Files(source) => source.read(extract, stager, batches).await,
-            Self::Postgres(source) => source.read(extract, stager, batches).await,
-            Self::MySql(source) => source.read(extract, stager, batches).await,
+            Self::Postgres(source) => source.read(extract, stager, batches).boxed().await,
+            Self::MySql(source) => source.read(extract, stager, batches).boxed().await,
         }
     }
 }

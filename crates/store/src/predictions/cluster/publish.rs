@@ -57,12 +57,16 @@ impl Inner {
     async fn write(&self, packed: &Packed) -> Result<(), Cause> {
         let parts = |bytes: &[u8]| bytes.len().div_ceil(PART_BYTES);
         let documents = packed.documents.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice()));
-        stream::iter(documents.flat_map(|(name, bytes)| {
-            let count = parts(bytes);
-            bytes.chunks(PART_BYTES).enumerate().map(move |(part, content)| Ok::<_, Cause>((name, part, count, content)))
-        }))
-        .try_for_each_concurrent(AT_ONCE, |(name, part, count, content)| self.write_part(&packed.digest, name, part, count, content))
-        .await?;
+        // A list and not a lazy iterator: its closures would keep this future from being sent to another thread.
+        let mut written = Vec::new();
+        for (name, bytes) in documents {
+            for (part, content) in bytes.chunks(PART_BYTES).enumerate() {
+                written.push(Ok::<_, Cause>((name, part, parts(bytes), content)));
+            }
+        }
+        stream::iter(written)
+            .try_for_each_concurrent(AT_ONCE, |(name, part, count, content)| self.write_part(&packed.digest, name, part, count, content))
+            .await?;
         let manifest: Manifest = packed.documents.iter().map(|(name, bytes)| (name.clone(), parts(bytes))).collect();
         let manifest = pack::pack_one(MANIFEST, &manifest)?;
         let count = parts(&manifest);
