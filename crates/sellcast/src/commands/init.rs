@@ -72,7 +72,8 @@ impl Init {
         if self.json {
             return print_json(&proposal);
         }
-        if !self.yes && std::io::stdin().is_terminal() && talk(&proposal, &mut answers)? {
+        let asks = !self.yes && std::io::stdin().is_terminal();
+        while asks && talk(&proposal, &mut answers)? {
             proposal = discovery.propose(&answers).await.map_err(failure)?;
         }
         print(&init_talk::shown(&proposal));
@@ -83,11 +84,10 @@ impl Init {
     }
 }
 
-/// Asks what cannot be known; did an answer change anything?
+/// Asks what cannot be known; is there an answer that may change the proposal?
 fn talk(proposal: &Proposal, answers: &mut Answers) -> std::io::Result<bool> {
     let mut talk = Talk::new(std::io::stdin().lock(), std::io::stderr());
-    let tables = talk.tables(proposal, answers)?;
-    Ok(talk.shop(proposal, answers)? || tables)
+    Ok(talk.tables(proposal, answers)? || talk.shop(proposal, answers)?)
 }
 
 fn failure(error: DiscoverError) -> Failure {

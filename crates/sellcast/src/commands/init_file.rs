@@ -90,7 +90,7 @@ impl Written<'_> {
 
     /// What was done, and the next command.
     pub(super) fn ending(&self, dir: &Path, file: &Path) -> String {
-        let mut text = format!("wrote {}\n\nnext:\n", file.display());
+        let mut text = format!("\nwrote {}\n\nnext:\n", file.display());
         if self.source.hides_password {
             let _ = writeln!(text, "  read -rs {PASSWORD} && export {PASSWORD}    # type the password of the URL");
         }

@@ -34,30 +34,26 @@ impl<R: BufRead, W: Write> Talk<R, W> {
                 writeln!(self.to, "  {number}) {rival}")?;
             }
             let answer = self.ask("number", "1")?;
-            let chosen = answer.parse::<usize>().ok().and_then(|number| number.checked_sub(2)).and_then(|at| rivals.get(at));
-            if let Some(table) = chosen {
-                answers.tables.push((entity.entity.to_owned(), (*table).to_owned()));
-                changed = true;
-            }
+            let other = answer.parse::<usize>().ok().and_then(|number| number.checked_sub(2)).and_then(|at| rivals.get(at));
+            // The best one counts as chosen, too, and is not asked about again.
+            answers.tables.push((entity.entity.to_owned(), other.map_or_else(|| entity.table.clone(), |table| (*table).to_owned())));
+            changed |= other.is_some();
         }
         Ok(changed)
     }
 
-    /// Asks about the shop what nothing tells; was anything answered that changes the proposal?
+    /// Asks the next thing about the shop that nothing tells, if there is one: what is said may tell the others.
     pub(super) fn shop(&mut self, proposal: &Proposal, answers: &mut Answers) -> std::io::Result<bool> {
         let (shop, said) = (&proposal.shop, &mut answers.shop);
-        let mut changed = false;
-        for (question, guess, answer) in [
+        let questions = [
             ("time zone of the shop (IANA name)", &shop.time_zone, &mut said.time_zone),
-            ("currency (ISO 4217)", &shop.currency, &mut said.currency),
             ("country for public holidays (ISO 3166, two letters; empty for none)", &shop.country, &mut said.country),
-        ] {
-            if guess.is_default {
-                *answer = Some(self.ask(question, &guess.value)?);
-                changed = true;
-            }
-        }
-        Ok(changed)
+            ("currency (ISO 4217)", &shop.currency, &mut said.currency),
+        ];
+        let open = questions.into_iter().find(|(_, guess, answer)| guess.is_default && answer.is_none());
+        let Some((question, guess, answer)) = open else { return Ok(false) };
+        *answer = Some(self.ask(question, &guess.value)?);
+        Ok(true)
     }
 
     /// An answer; an empty one is the default.
@@ -157,7 +153,8 @@ mod tests {
         let (proposal, mut answers, mut said) = (proposal(), Answers::default(), Vec::new());
         let mut talk = Talk::new("2\nEurope/Berlin\n\n".as_bytes(), &mut said);
         assert!(talk.tables(&proposal, &mut answers).expect("answers"));
-        assert!(talk.shop(&proposal, &mut answers).expect("answers"));
+        let asked = std::iter::from_fn(|| talk.shop(&proposal, &mut answers).expect("answers").then_some(())).count();
+        assert_eq!(asked, 2);
         assert_eq!(answers.tables, [("transactions".to_owned(), "invoices".to_owned())]);
         let shop = &answers.shop;
         assert_eq!((shop.time_zone.as_deref(), shop.country.as_deref(), shop.currency.as_deref()), (Some("Europe/Berlin"), Some(""), None));
@@ -167,9 +164,11 @@ mod tests {
 
     #[test]
     fn an_answer_that_is_no_number_keeps_the_best() {
-        let (proposal, mut answers) = (proposal(), Answers::default());
+        let proposal = proposal();
         for answer in ["\n", "9\n", "what?\n", ""] {
+            let mut answers = Answers::default();
             assert!(!Talk::new(answer.as_bytes(), Vec::new()).tables(&proposal, &mut answers).expect("answers"), "{answer:?}");
+            assert_eq!(answers.tables, [("transactions".to_owned(), "orders".to_owned())]);
         }
     }
 
