@@ -162,7 +162,7 @@ ARGS
 # process N: the process of node N, as long as it is ours.
 process() {
   local pid
-  pid="$(cat "$dir/node$1/pid" 2>/dev/null)" && tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null | grep -qF "@$dir/node$1/conf/java.args" && echo "$pid"
+  pid="$(cat "$dir/node$1/pid" 2>/dev/null)" && { tr '\0' ' ' <"/proc/$pid/cmdline"; } 2>/dev/null | grep -qF "@$dir/node$1/conf/java.args" && echo "$pid"
 }
 
 begin() {
@@ -227,7 +227,8 @@ case "${1:-}" in
   kill | revive)
     [[ "${2:-}" =~ ^[0-9]+$ ]] && [ "$2" -ge 1 ] && [ "$2" -le "$nodes" ] || fail "usage: cassandra.sh $1 N, the number of a node up to $nodes"
     if [ "$1" = kill ]; then
-      kill -9 "$(process "$2" || fail "node $2 does not run")"
+      pid="$(process "$2")" || fail "node $2 does not run"
+      kill -9 "$pid"
     else
       process "$2" >/dev/null || begin "$2"
       await "$2" || fail "node $2 does not start: see $dir/node$2"
