@@ -69,6 +69,11 @@ impl Shard {
         (std::mem::take(&mut self.journal), std::mem::take(&mut self.late))
     }
 
+    /// Puts late sales back that could not be saved.
+    pub(crate) fn put_back(&mut self, late: Vec<LateSale>) {
+        self.late.splice(0..0, late);
+    }
+
     /// Follows a change directly: only for a shard that has all categories.
     pub fn follow(&mut self, change: Change, arrival: Arrival) {
         debug_assert_eq!(self.share, Share::WHOLE);
@@ -100,6 +105,9 @@ impl Shard {
                 if self.share.has(category) {
                     self.offer(sale.sale, sale.version, sale.row(), sale.arrival);
                 } else {
+                    // An older version may be here, of another product, and nobody else need know.
+                    let (position, rank) = sale.version.parts();
+                    self.offer(sale.sale, Version::from_parts(position, rank & !1), Held::Deleted(sale.occurred_at), Arrival::InTime);
                     out.push((Target::Category(category), Message::Sale(SaleMessage { category, home, ..sale })));
                 }
             }

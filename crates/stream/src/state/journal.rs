@@ -11,6 +11,9 @@ const HOME: u8 = 3;
 const NO_HOME: u8 = 4;
 const EMPTIED: u8 = 5;
 
+/// Rows of a piece of a whole journal, about a megabyte.
+const PIECE: usize = 40_000;
+
 /// Changes of a book in the order in which they were made.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Journal(Vec<u8>);
@@ -21,17 +24,24 @@ pub(crate) struct Journal(Vec<u8>);
 pub struct Damaged;
 
 impl Journal {
-    /// All that a book holds, as if it had just come.
-    pub(crate) fn of(book: &SaleBook) -> Self {
-        let mut journal = Self::default();
-        journal.emptied(book.emptied_at());
+    /// All that a book holds, as if it had just come, in pieces to be replayed in their order.
+    ///
+    /// Each piece has rows from everywhere in the book's map. In the map's own order they would fill the new one from
+    /// its beginning to its end while that grows, with ever longer searches for a free place (ten million rows took minutes).
+    pub(crate) fn whole(book: &SaleBook) -> Vec<Self> {
+        let mut homes = vec![Self::default(); 1 + book.homes().count() / PIECE];
+        homes[0].emptied(book.emptied_at());
         for (product, category, version) in book.homes() {
-            journal.home(product, category, version);
+            let place = product.get().unsigned_abs() as usize % homes.len();
+            homes[place].home(product, category, version);
         }
+        let mut rows = vec![Self::default(); 1 + book.len() / PIECE];
         for (sale, version, row) in book.rows() {
-            journal.row(sale, version, &row);
+            let place = sale.get().unsigned_abs() as usize % rows.len();
+            rows[place].row(sale, version, &row);
         }
-        journal
+        homes.append(&mut rows);
+        homes
     }
 
     pub(crate) fn row(&mut self, sale: SaleId, version: Version, row: &Held) {

@@ -25,9 +25,9 @@ const LATE: TableDefinition<u64, &[u8]> = TableDefinition::new("late");
 
 /// Late sales that are listed; the oldest go first, all are counted.
 const LATE_KEPT: u64 = 10_000;
-/// The journal is written anew when what was appended exceeds the last whole one by this much, or has this many pieces.
+/// The journal is written anew when what was appended exceeds the last whole one by this much, or came in this many parts.
 const SPARE: usize = 16 << 20;
-const PIECES: u64 = 600;
+const APPENDAGES: u32 = 600;
 /// Pages that redb keeps in memory for each file.
 const CACHE: usize = 8 << 20;
 
@@ -101,7 +101,9 @@ pub struct DeadLetter {
 pub struct StateFile {
     database: Database,
     path: PathBuf,
+    /// Bytes and parts since the journal was last written anew, and its bytes then.
     appended: usize,
+    appendages: u32,
     whole: usize,
 }
 
@@ -127,7 +129,7 @@ impl StateFile {
             redb::DatabaseError::DatabaseAlreadyOpen => StateError::InUse(path.to_owned()),
             error => failed(error.into()),
         })?;
-        let mut file = Self { database, path: path.to_owned(), appended: 0, whole: 0 };
+        let mut file = Self { database, path: path.to_owned(), appended: 0, appendages: 0, whole: 0 };
         let meta = file.read_meta().map_err(failed)?;
         let meta = meta.map_or(Ok(Meta::default()), |bytes| serde_json::from_slice(&bytes).map_err(|error| file.damaged(error)))?;
         Ok((file, meta))
@@ -148,20 +150,21 @@ impl StateFile {
         let path = self.path.clone();
         let failed = |error: redb::Error| StateError::Database { path: path.clone(), step: "read", source: Box::new(error) };
         let mut damaged = None;
-        let mut read = || -> Result<usize, redb::Error> {
+        let mut read = || -> Result<(usize, u32), redb::Error> {
             let transaction = self.database.begin_read()?;
-            let mut bytes = 0;
+            let (mut bytes, mut pieces) = (0, 0);
             for piece in transaction.open_table(JOURNAL)?.iter()? {
                 let (_, value) = piece?;
                 bytes += value.value().len();
+                pieces += 1;
                 if let Err(error) = journal::replay(value.value(), shard.book_mut()) {
                     damaged = Some(error);
                     break;
                 }
             }
-            Ok(bytes)
+            Ok((bytes, pieces))
         };
-        self.whole = read().map_err(failed)?;
+        (self.whole, self.appendages) = read().map_err(failed)?;
         if let Some(error) = damaged {
             return Err(self.damaged(error));
         }
@@ -172,23 +175,24 @@ impl StateFile {
 
     /// Saves in one transaction; when this returns, what it says was read need never be read again.
     pub(crate) fn save(&mut self, save: Save<'_>) -> Result<(), StateError> {
-        let (mut journal, mut late, mut rewrites) = (Journal::default(), Vec::new(), false);
-        if let Some(shard) = save.shard {
+        let (mut journal, mut late, mut whole) = (Journal::default(), Vec::new(), None);
+        let mut shard = save.shard;
+        if let Some(shard) = shard.as_deref_mut() {
             (journal, late) = shard.take_journal();
-            rewrites = self.appended + journal.bytes().len() > self.whole + SPARE || self.pieces()? > PIECES;
-            if rewrites {
-                journal = Journal::of(shard.book());
+            if self.appended + journal.bytes().len() > self.whole + SPARE || self.appendages >= APPENDAGES {
+                whole = Some(Journal::whole(shard.book()));
             }
         }
-        let length = journal.bytes().len();
-        self.write(|write| {
+        let pieces = whole.as_deref().unwrap_or(std::slice::from_ref(&journal));
+        let length: usize = pieces.iter().map(|piece| piece.bytes().len()).sum();
+        let written = self.write(|write| {
             let mut table = write.open_table(JOURNAL)?;
-            if rewrites {
+            if whole.is_some() {
                 table.retain(|_, _| false)?;
             }
             let next = table.last()?.map_or(0, |(number, _)| number.value() + 1);
-            if !journal.bytes().is_empty() {
-                table.insert(next, journal.bytes())?;
+            for (number, piece) in (next..).zip(pieces.iter().filter(|piece| !piece.bytes().is_empty())) {
+                table.insert(number, piece.bytes())?;
             }
             append(&mut write.open_table(DEAD)?, save.dead)?;
             let mut table = write.open_table(LATE)?;
@@ -199,11 +203,20 @@ impl StateFile {
             let bytes = serde_json::to_vec(save.meta).map_err(|error| redb::Error::Io(error.into()))?;
             write.open_table(META)?.insert("meta", bytes.as_slice())?;
             Ok(())
-        })?;
-        if rewrites {
-            (self.whole, self.appended) = (length, 0);
+        });
+        if written.is_err() {
+            // A full disk: the next attempt must save what this one took from the shard.
+            self.appendages = APPENDAGES;
+            if let Some(shard) = shard {
+                shard.put_back(late);
+            }
+            return written;
+        }
+        if whole.is_some() {
+            (self.whole, self.appended, self.appendages) = (length, 0, 0);
         } else {
             self.appended += length;
+            self.appendages += 1;
         }
         Ok(())
     }
@@ -238,11 +251,6 @@ impl StateFile {
     /// Bytes of the file.
     pub fn size_bytes(&self) -> u64 {
         std::fs::metadata(&self.path).map_or(0, |metadata| metadata.len())
-    }
-
-    fn pieces(&self) -> Result<u64, StateError> {
-        let count = || -> Result<u64, redb::Error> { Ok(self.database.begin_read()?.open_table(JOURNAL)?.len()?) };
-        count().map_err(|error| self.failed("read", error))
     }
 
     fn list<T: for<'de> Deserialize<'de>>(&self, table: TableDefinition<u64, &[u8]>) -> Result<Vec<(u64, T)>, StateError> {
