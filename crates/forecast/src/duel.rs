@@ -14,6 +14,7 @@ use crate::ledger::{ForecastPeriod, Ledger};
 use crate::metrics::{Said, Scored, Tally, top_categories};
 use crate::paired::below_zero;
 use crate::plan::FramePlan;
+use crate::rows::Rows;
 use crate::train::FrameModels;
 
 /// Categories compared, those that sold most in the period, as in the back-test.
@@ -142,7 +143,7 @@ impl Forecaster<'_> {
             }
             let target = Target::load(&self.panel, forecast.period, Some(as_of)).await?;
             let set = self.sets(&[day], now).await?.swap_remove(0);
-            let rows = self.rows(&set, frame).await?;
+            let rows = Rows::new(&set, frame, &self.calendar, self.panel.first_day());
             for (models, losses) in [(challenger, &mut ours), (champion, &mut theirs)] {
                 let candidates = self.candidates(&rows, Some(models)).await?;
                 // Without any weights learnt yet all models count the same.

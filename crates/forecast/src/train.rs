@@ -354,7 +354,11 @@ impl Forecaster<'_> {
         let mut forecasts = Vec::with_capacity(origins.len());
         for origin in origins {
             let set = self.sets(&[*origin], now).await?.swap_remove(0);
-            let rows = self.rows(&set, frame).await?;
+            // Averages alone are for the first page, which does not wait for launch curves.
+            let rows = match models {
+                Some(_) => self.rows(&set, frame).await?,
+                None => Rows::new(&set, frame, &self.calendar, self.panel.first_day()),
+            };
             let candidates = self.candidates(&rows, models).await?;
             let even = Learned::ignorant(Hedge::even(candidates.amounts.keys().cloned()));
             forecasts.push(even.forecast(&rows, candidates, Origin::Backtest, stage));

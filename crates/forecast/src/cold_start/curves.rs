@@ -16,6 +16,8 @@ const PRIOR: f64 = 10.0;
 const LEAST: usize = 30;
 /// Repeat purchases that a product counts for beyond its own, to be chosen from.
 const STEADY: [f64; 7] = [0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0];
+/// Launches that `STEADY` is chosen on.
+const SAMPLE: usize = 2_000;
 /// Weeks of first sales that the chance of one is learnt from.
 const WEEKS: i32 = 8;
 /// Last days of the bands of time for which the catalogue has known a product.
@@ -81,15 +83,19 @@ impl<'a> Curves<'a> {
             (category, ((share + PRIOR * prior) / (launches + PRIOR), (repeats + PRIOR * shop.1) / (launches + PRIOR)))
         });
         let mut stage = Stage { means: means.collect(), shop, steady: 1.0 };
+        // An even sample tells one number as well as all of them do.
+        let mut cases = Vec::new();
+        for (category, mean) in &stage.means {
+            for (newcomer, sold) in self.completed(*category, age) {
+                cases.push((newcomer.amount(age, age + days).max(0.0), mean.0 * sold, newcomer.repeats(age), mean.1));
+            }
+        }
+        let step = cases.len().div_ceil(SAMPLE).max(1);
         let deviance = |steady: f64| -> f64 {
-            let of = |category: &CategoryId, mean: &(f64, f64)| {
-                let one = |(newcomer, sold): (&Newcomer, f64)| {
-                    let expected = mean.0 * sold * (newcomer.repeats(age) + steady) / (mean.1 + steady);
-                    super::weights::tweedie(newcomer.amount(age, age + days).max(0.0), expected)
-                };
-                self.completed(*category, age).map(one).sum::<f64>()
+            let one = |(actual, usual, own, mean): &(f64, f64, f64, f64)| {
+                super::weights::tweedie(*actual, usual * (own + steady) / (mean + steady))
             };
-            stage.means.iter().map(|(category, mean)| of(category, mean)).sum()
+            cases.iter().step_by(step).map(one).sum()
         };
         let tried = STEADY.map(|steady| (deviance(steady), steady));
         stage.steady = tried.into_iter().min_by(|a, b| a.0.total_cmp(&b.0)).map_or(1.0, |(_, steady)| steady);
@@ -111,11 +117,13 @@ impl<'a> Curves<'a> {
     /// where the shop has seen too few.
     pub(crate) fn amount(&mut self, newcomer: &Newcomer) -> Option<f64> {
         let age = newcomer.first.map_or(0, |first| self.newcomers.as_of - first);
-        if !self.stages.contains_key(&age) {
-            let stage = self.stage(age);
-            self.stages.insert(age, stage);
-        }
-        let stage = self.stages.get(&age)?.as_ref()?;
+        let stage = self.stages.remove(&age).unwrap_or_else(|| self.stage(age));
+        let amount = stage.as_ref().map(|stage| self.amount_by(stage, newcomer, age));
+        self.stages.insert(age, stage);
+        amount
+    }
+
+    fn amount_by(&self, stage: &Stage, newcomer: &Newcomer, age: i32) -> f64 {
         let words = &self.newcomers.words;
         let others = self.completed(newcomer.category, age).filter(|(other, _)| other.id != newcomer.id);
         let like: Vec<(f64, &Newcomer, f64)> =
@@ -131,7 +139,7 @@ impl<'a> Curves<'a> {
         }
         let (share, repeats) = (sums.0 / sums.2, sums.1 / sums.2);
         let scale = (newcomer.repeats(age) + stage.steady) / (repeats + stage.steady);
-        Some(share * self.expected(newcomer.category) * scale)
+        share * self.expected(newcomer.category) * scale
     }
 
     /// The launches that a product is most like, best first; those of at least four weeks ago, which have shown how they sell.

@@ -78,7 +78,8 @@ impl ColdStart {
         let mut launches = Launches { amount: vec![f32::NAN; rows.len()], age: vec![f32::NAN; rows.len()] };
         for (row, product) in rows.products.iter().enumerate() {
             let Some(newcomer) = self.newcomers.get(*product) else { continue };
-            if let (Some(age), Some(amount)) = (self.young(newcomer), curves.amount(newcomer)) {
+            let Some(age) = self.young(newcomer) else { continue };
+            if let Some(amount) = curves.amount(newcomer) {
                 (launches.amount[row], launches.age[row]) = (amount as f32, age as f32);
             }
         }
