@@ -275,12 +275,8 @@ impl Learned {
 
     fn finish(&self, forecast: &mut ForecastPeriod, said: &Combined, factor: f32) {
         let around = |row: usize, level: usize| {
-            let of = Of {
-                category: forecast.categories[row],
-                age: forecast.age[row],
-                units: forecast.units[row],
-                expected: said.expected[row],
-            };
+            let of =
+                Of { category: forecast.categories[row], age: forecast.age[row], units: forecast.units[row], expected: said.expected[row] };
             self.spread.interval(of, said.amount[row], level, factor)
         };
         let (low, high): (Vec<f32>, Vec<f32>) = (0..forecast.len()).map(|row| around(row, 0)).unzip();

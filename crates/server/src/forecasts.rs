@@ -151,7 +151,8 @@ impl Forecasts {
             (Some(arm), Some(snapshot)) => snapshot.arms.get(arm).cloned(),
             (Some(arm), None) => {
                 let id = edition.id();
-                self.cached(&self.past_arms, (id, arm.clone()), async { Ok(self.store.arm(id, arm).await?.map(FrameDocument::new)) }).await?
+                self.cached(&self.past_arms, (id, arm.clone()), async { Ok(self.store.arm(id, arm).await?.map(FrameDocument::new)) })
+                    .await?
             }
         };
         match own {

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use sellcast_domain::{
-    CategoryId, CategoryPrediction, Continuation, Generation, GenerationId, PredictionDocument, ProductId, ProductPrediction, TimeFrame, TrackRecord,
+    CategoryId, CategoryPrediction, Continuation, Generation, GenerationId, PredictionDocument, ProductId, ProductPrediction, TimeFrame,
+    TrackRecord,
 };
 use sellcast_store::{PredictionStore, StoreError};
 use tokio::task::spawn_blocking;

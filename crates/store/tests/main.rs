@@ -1,6 +1,6 @@
 //! The store's tests, over real redb files.
 
 mod failures;
-mod places;
 mod generations;
+mod places;
 mod publishing;

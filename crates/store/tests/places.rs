@@ -7,6 +7,7 @@ use sellcast_store::PredictionStore;
 use sellcast_testkit::Cassandra;
 
 pub(crate) enum Place {
+    /// A file, in a folder that is removed with the place.
     File(PathBuf, tempfile::TempDir),
     Keyspace(String),
 }
@@ -23,7 +24,10 @@ impl Place {
 
     pub(crate) async fn open(&self) -> Result<PredictionStore> {
         Ok(match self {
-            Self::File(path, _) => PredictionStore::open(path)?,
+            Self::File(path, folder) => {
+                assert!(path.starts_with(folder.path()));
+                PredictionStore::open(path)?
+            }
             Self::Keyspace(address) => PredictionStore::connect(&address.parse()?).await?,
         })
     }

@@ -114,11 +114,7 @@ impl Pipeline {
     ///
     /// # Errors
     /// When the state cannot be read or written.
-    pub fn replay_dead_letters(
-        &mut self,
-        source: &str,
-        decode: impl Fn(&[u8]) -> Result<Change, Poison>,
-    ) -> Result<usize, StateError> {
+    pub fn replay_dead_letters(&mut self, source: &str, decode: impl Fn(&[u8]) -> Result<Change, Poison>) -> Result<usize, StateError> {
         self.save()?;
         let mut understood = Vec::new();
         for (number, letter) in self.state.dead_letters()? {

@@ -115,7 +115,12 @@ fn what_cannot_be_understood_says_why_and_shows_no_value() {
     check(&|value| value["after"]["occurred_at"] = json!("secret"), "`occurred_at` holds text");
     check(&|value| value["after"]["product_id"] = Value::Null, "`product_id` holds null");
     check(&|value| value["after"]["customer_id"] = json!(u64::MAX), "has another shape");
-    check(&|value| { value["after"].as_object_mut().expect("a row").remove("product_id"); }, "no `product_id`");
+    check(
+        &|value| {
+            value["after"].as_object_mut().expect("a row").remove("product_id");
+        },
+        "no `product_id`",
+    );
     check(&|value| value["source"] = json!({"connector": "secret"}), "no position");
     check(&|value| value["op"] = json!("x"), "operation `x`");
     check(&|value| value["after"] = Value::Null, "no `after`");

@@ -171,9 +171,11 @@ impl Chain {
         .await?;
         let mut calm = 0;
         until("the workers", LIMIT, || {
-            let is_calm = self.ends().ok().zip(self.saved(workers)).is_some_and(|(ends, saved)| {
-                ends.iter().all(|(partition, end)| *end == 0 || saved.get(partition) == Some(end))
-            });
+            let is_calm = self
+                .ends()
+                .ok()
+                .zip(self.saved(workers))
+                .is_some_and(|(ends, saved)| ends.iter().all(|(partition, end)| *end == 0 || saved.get(partition) == Some(end)));
             calm = if is_calm { calm + 1 } else { 0 };
             let done = calm >= 30;
             async move { done }
@@ -229,7 +231,11 @@ impl Chain {
                     })
                 };
                 let stream = sums(&mut shards.iter().map(|shard| shard.book().board()));
-                ensure!(stream == sums(&mut std::iter::once(&batch)), "{key:?} {span}: the stream has {stream:?}, the batch {:?}", sums(&mut std::iter::once(&batch)));
+                ensure!(
+                    stream == sums(&mut std::iter::once(&batch)),
+                    "{key:?} {span}: the stream has {stream:?}, the batch {:?}",
+                    sums(&mut std::iter::once(&batch))
+                );
             }
         }
         let late: u64 = shards.iter().map(|shard| shard.book().counts().late).sum();
@@ -300,8 +306,8 @@ async fn windows_equal_the_source_after_kills_joins_replays_and_a_second_snapsho
 fn topics_are_there(chain: &Chain) -> bool {
     let Ok(consumer) = ClientConfig::new().set("bootstrap.servers", chain.brokers()).create::<BaseConsumer>() else { return false };
     TOPICS[..2].iter().all(|topic| {
-        consumer.fetch_metadata(Some(topic), Duration::from_secs(10)).is_ok_and(|metadata| {
-            metadata.topics().iter().all(|topic| topic.error().is_none() && topic.partitions().len() == 4)
-        })
+        consumer
+            .fetch_metadata(Some(topic), Duration::from_secs(10))
+            .is_ok_and(|metadata| metadata.topics().iter().all(|topic| topic.error().is_none() && topic.partitions().len() == 4))
     })
 }

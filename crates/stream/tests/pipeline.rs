@@ -1,7 +1,7 @@
 //! The embedded pipeline: state that survives, dead letters that come back.
 
-use sellcast_domain::window::{EventTime, WatermarkSettings, WindowKey, WindowSpan};
 use sellcast_domain::ProductId;
+use sellcast_domain::window::{EventTime, WatermarkSettings, WindowKey, WindowSpan};
 use sellcast_stream::{Decoder, Pipeline, ProductColumns, SaleColumns, StateError};
 use sellcast_testkit::TestDir;
 

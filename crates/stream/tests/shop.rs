@@ -64,7 +64,9 @@ impl Tables {
             "version": "3.7.0.Final", "connector": "postgresql", "name": "shop", "ts_ms": START * 1000, "snapshot": "false", "db": "shop",
             "sequence": "[null,\"26373320\"]", "schema": "public", "table": "transactions", "txId": 733, "lsn": self.position,
         });
-        json!({"before": before, "after": after, "source": source, "transaction": null, "op": op, "ts_ms": START * 1000}).to_string().into_bytes()
+        json!({"before": before, "after": after, "source": source, "transaction": null, "op": op, "ts_ms": START * 1000})
+            .to_string()
+            .into_bytes()
     }
 
     /// The latest sale, even if it was deleted.

@@ -202,7 +202,6 @@ fn value(span: WindowSpan, minute: u32, sums: Sums, series: Option<&KeySeries>) 
         amount_cents: sums.amount.cents(),
         transactions: sums.transactions,
         average_unit_price: sums.average_unit_price(),
-        customers: series
-            .map_or(DistinctCustomers { estimate: 0, standard_error: 0.0 }, |series| series.customers(span, minute)),
+        customers: series.map_or(DistinctCustomers { estimate: 0, standard_error: 0.0 }, |series| series.customers(span, minute)),
     }
 }

@@ -17,11 +17,7 @@ impl Frontier {
     /// Tiles are kept for the longest window of their width and `slack_minutes` beyond.
     pub(super) const fn at(head: u32, slack_minutes: u32) -> Self {
         let behind = head.saturating_sub(slack_minutes);
-        Self {
-            head,
-            first_minute: WindowSpan::Hour.range(behind).0,
-            first_hour: WindowSpan::Week.range(behind).0,
-        }
+        Self { head, first_minute: WindowSpan::Hour.range(behind).0, first_hour: WindowSpan::Week.range(behind).0 }
     }
 
     pub(super) const fn first(self, width: TileWidth) -> u32 {

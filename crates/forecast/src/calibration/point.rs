@@ -157,7 +157,13 @@ mod tests {
                 if i % 6 == 0 {
                     Past { category: CategoryId::from(1), age: 300.0, units: 9.0, expected: 10.0, actual: 10.0 }
                 } else {
-                    Past { category: CategoryId::from(1), age: 300.0, units: 0.2, expected: 2.0, actual: if (i / 6 + i) % 6 == 0 { 12.0 } else { 0.0 } }
+                    Past {
+                        category: CategoryId::from(1),
+                        age: 300.0,
+                        units: 0.2,
+                        expected: 2.0,
+                        actual: if (i / 6 + i) % 6 == 0 { 12.0 } else { 0.0 },
+                    }
                 }
             })
             .collect();

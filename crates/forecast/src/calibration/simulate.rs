@@ -36,8 +36,10 @@ pub(crate) struct Simulated {
 /// Draws; the same products, expectations and spread give the same draws.
 pub(crate) fn simulate(spread: &Spread, field: Field<'_>) -> Simulated {
     let rows = field.products.len();
-    let mut simulated =
-        Simulated { intervals: field.ranks.iter().map(|rank| (*rank, *rank)).collect(), log_odds: std::array::from_fn(|_| vec![f32::NAN; rows]) };
+    let mut simulated = Simulated {
+        intervals: field.ranks.iter().map(|rank| (*rank, *rank)).collect(),
+        log_odds: std::array::from_fn(|_| vec![f32::NAN; rows]),
+    };
     if spread.is_empty() {
         return simulated;
     }

@@ -175,7 +175,13 @@ mod tests {
                 let category = CategoryId::from(1);
                 let draw = lot(seed * 10_000 + i);
                 if i % 2 == 0 {
-                    Past { category, age: 300.0, units: 0.5, expected: 2.0, actual: if draw < 0.5 { 0.0 } else { 8.0 * (draw - 0.5) + 2.0 } }
+                    Past {
+                        category,
+                        age: 300.0,
+                        units: 0.5,
+                        expected: 2.0,
+                        actual: if draw < 0.5 { 0.0 } else { 8.0 * (draw - 0.5) + 2.0 },
+                    }
                 } else {
                     Past { category, age: 300.0, units: 30.0, expected: 60.0, actual: 30.0 + 60.0 * draw }
                 }

@@ -5,7 +5,8 @@ use askama::Template;
 use axum::extract::{OriginalUri, State};
 use axum::response::Response;
 use sellcast_domain::{
-    CategoryHistory, CategoryId, CategoryPrediction, Continuation, Interval, Money, Problem, ProblemKind, ProductId, ProductPrediction, TopK,
+    CategoryHistory, CategoryId, CategoryPrediction, Continuation, Interval, Money, Problem, ProblemKind, ProductId, ProductPrediction,
+    TopK,
 };
 
 use super::shell::{Section, Shell};

@@ -68,7 +68,9 @@ pub enum StoreError {
         source: Cause,
     },
     /// Too few nodes answer to read.
-    #[error("cannot read `{document}` from the prediction store: too few of its copies answer; start the nodes that are down (`nodetool status`)")]
+    #[error(
+        "cannot read `{document}` from the prediction store: too few of its copies answer; start the nodes that are down (`nodetool status`)"
+    )]
     Unavailable {
         /// What was to be read.
         document: String,

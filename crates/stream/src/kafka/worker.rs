@@ -68,11 +68,8 @@ impl Worker {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", &settings.brokers).set("group.id", &settings.group);
         config.set("topic.metadata.refresh.interval.ms", "10000");
-        let catalogue: BaseConsumer = config
-            .clone()
-            .set("enable.auto.commit", "false")
-            .create()
-            .map_err(WorkerError::kafka("make a consumer"))?;
+        let catalogue: BaseConsumer =
+            config.clone().set("enable.auto.commit", "false").create().map_err(WorkerError::kafka("make a consumer"))?;
         let partitions = keyed_partitions(&config, &catalogue, &settings)?;
         let out = Out::new(&config, &settings.keyed_topic, partitions)?;
         let consumer: BaseConsumer<Holder> = config

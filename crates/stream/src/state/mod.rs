@@ -267,10 +267,7 @@ impl StateFile {
         rows.into_iter().map(parse).collect()
     }
 
-    fn write(
-        &self,
-        work: impl FnOnce(&redb::WriteTransaction) -> Result<(), redb::Error>,
-    ) -> Result<(), StateError> {
+    fn write(&self, work: impl FnOnce(&redb::WriteTransaction) -> Result<(), redb::Error>) -> Result<(), StateError> {
         let attempt = || -> Result<(), redb::Error> {
             let write = self.database.begin_write()?;
             work(&write)?;

@@ -106,7 +106,15 @@ mod tests {
 
     fn row(head: i64, revision: i64) -> Row {
         let generation = Uuid::from_u128(revision as u128);
-        Row { head, current: Uuid::from_u128(head as u128), current_as_of: 9, revision, as_of: 9, generation, edition: [revision as u8; 32] }
+        Row {
+            head,
+            current: Uuid::from_u128(head as u128),
+            current_as_of: 9,
+            revision,
+            as_of: 9,
+            generation,
+            edition: [revision as u8; 32],
+        }
     }
 
     #[test]

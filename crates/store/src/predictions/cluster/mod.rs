@@ -15,8 +15,8 @@ use std::time::Duration;
 
 use scylla::client::session::Session;
 use scylla::errors::ExecutionError;
-use scylla::serialize::row::SerializeRow;
 use scylla::response::query_result::{QueryResult, QueryRowsResult};
+use scylla::serialize::row::SerializeRow;
 use scylla::statement::prepared::PreparedStatement;
 use sellcast_domain::{Generation, GenerationId};
 use tokio::sync::watch;

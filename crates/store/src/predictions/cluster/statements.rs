@@ -29,10 +29,7 @@ const REQUEST_LIMIT: Duration = Duration::from_secs(10);
 const ASK_ANOTHER_AFTER: Duration = Duration::from_millis(200);
 
 const TABLES: [(&str, &str); 3] = [
-    (
-        "documents",
-        "(edition blob, bucket int, name text, part int, parts int, content blob, primary key ((edition, bucket), name, part))",
-    ),
+    ("documents", "(edition blob, bucket int, name text, part int, parts int, content blob, primary key ((edition, bucket), name, part))"),
     (
         "published",
         "(shop int, head bigint static, current uuid static, current_as_of int static, \
