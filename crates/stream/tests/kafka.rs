@@ -195,7 +195,8 @@ impl Chain {
             shard.advance(head.later(59));
         }
         let mut connection = PgConnection::connect(&self.url).await?;
-        let rows: Vec<(i64, i64, String, String, Option<String>, i64, Option<i64>)> = sqlx::query_as(
+        type Sold = (i64, i64, String, String, Option<String>, i64, Option<i64>);
+        let rows: Vec<Sold> = sqlx::query_as(
             "select t.product_id, t.customer_id, t.quantity::text, t.unit_price::text, t.total_price::text,
                     floor(extract(epoch from t.occurred_at))::bigint, p.category_id
              from transactions t left join products p on p.id = t.product_id",

@@ -95,6 +95,7 @@ impl<'a> Value<'a> {
             Self::Instant(micros) => Ok(Some(micros)),
             Self::Day(days) => Ok(Some(i64::from(days) * 86_400_000_000)),
             Self::Int(seconds) => within_reason(seconds.checked_mul(1_000_000)),
+            Self::Decimal(..) => within_reason(self.scaled(6)?.and_then(|micros| i64::try_from(micros).ok())),
             Self::Real(seconds) if seconds.is_finite() && seconds.abs() < 1.0e11 => within_reason(Some((seconds * 1.0e6).round() as i64)),
             Self::Text(text) => Self::trimmed(text).map(|text| instant_text(text).ok_or(Unparsable)).transpose(),
             _ => Err(Unparsable),
@@ -317,6 +318,7 @@ mod tests {
             assert_eq!(Value::Text(text).instant(), Ok(Some(expected)), "{text}");
         }
         assert_eq!(Value::Int(expected / 1_000_000).instant(), Ok(Some(expected)));
+        assert_eq!(Value::Decimal(i128::from(expected / 1_000), 3).instant(), Ok(Some(expected)));
         for text in ["yesterday", "2017-13-01", "2017-12-01 25:00:00", "2017-12-01 10:22:3x", "01.12.2017"] {
             assert_eq!(Value::Text(text).instant(), Err(Unparsable), "{text}");
         }

@@ -64,13 +64,13 @@ async fn postgres_values_of_every_common_type_arrive() -> Result<()> {
     let sales = &record.entities["transactions"];
     assert_eq!((sales.read, sales.quarantined_total()), (6, 4), "{sales:?}");
     let kept = till.rows("select rule, row_json from quarantine order by row_json").await?;
-    for (kept, (rule, value)) in kept.iter().zip([
+    for (rule, value) in [
         ("unparsable_quantity", r#""quantity":"NaN""#),
         ("unparsable_unit_price", r#""unit_price":"Infinity""#),
         ("unparsable_occurred_at", r#""occurred_at":"infinity""#),
         ("unparsable_quantity", r#""quantity":"1000000000000000000000000000000""#),
-    ]) {
-        assert!(kept.starts_with(rule) && kept.contains(value), "{kept}");
+    ] {
+        assert!(kept.iter().any(|kept| kept.starts_with(rule) && kept.contains(value)), "{rule} {value}: {kept:?}");
     }
     Ok(())
 }

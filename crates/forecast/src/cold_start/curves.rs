@@ -59,7 +59,7 @@ impl<'a> Curves<'a> {
             let sold = self.newcomers.category_amount(category, from, from + self.days);
             (from + self.days <= self.newcomers.as_of && sold > 0.0).then_some((*newcomer, sold))
         };
-        self.launches.get(&category).into_iter().flatten().filter_map(move |newcomer| lived(&newcomer))
+        self.launches.get(&category).into_iter().flatten().filter_map(lived)
     }
 
     fn stage(&self, age: i32) -> Option<Stage> {

@@ -287,11 +287,10 @@ impl StateFile {
 }
 
 fn append<T: Serialize>(table: &mut redb::Table<'_, u64, &[u8]>, rows: &[T]) -> Result<(), redb::Error> {
-    let mut next = table.last()?.map_or(0, |(number, _)| number.value() + 1);
-    for row in rows {
+    let next = table.last()?.map_or(0, |(number, _)| number.value() + 1);
+    for (number, row) in (next..).zip(rows) {
         let bytes = serde_json::to_vec(row).map_err(|error| redb::Error::Io(error.into()))?;
-        table.insert(next, bytes.as_slice())?;
-        next += 1;
+        table.insert(number, bytes.as_slice())?;
     }
     Ok(())
 }

@@ -59,7 +59,15 @@ impl PostgresSource {
     /// A query that the server refuses must not spoil the transaction for the next one.
     pub(super) async fn describe(&mut self, sql: &str) -> Result<Vec<SourceColumn>, SourceError> {
         self.run("savepoint described").await?;
-        let described = self.columns(sql.trim().trim_end_matches(';')).await;
+        let sql = sql.trim().trim_end_matches(';');
+        let mut described = self.columns(sql).await;
+        if described.is_ok() {
+            // Preparing a query looks at no rights, planning it to be run does.
+            let planned = sqlx::raw_sql(AssertSqlSafe(format!("explain {sql}"))).execute(&mut self.connection).await;
+            if let Err(source) = planned {
+                described = Err(fault(&self.place, source));
+            }
+        }
         self.run("rollback to savepoint described; release savepoint described").await?;
         let column = |(name, type_name, kind): (String, String, Option<Kind>)| SourceColumn { name, type_name, readable: kind.is_some() };
         Ok(described?.into_iter().map(column).collect())

@@ -202,8 +202,8 @@ mod tests {
         let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
         let whole = format!("{}{whole}", "0".repeat((4 - whole.len() % 4) % 4));
         let padded = format!("{fraction}{}", "0".repeat((4 - fraction.len() % 4) % 4));
-        let mut groups: Vec<u16> =
-            format!("{whole}{padded}").as_bytes().chunks(4).map(|group| std::str::from_utf8(group).unwrap().parse().unwrap()).collect();
+        let text = format!("{whole}{padded}");
+        let mut groups: Vec<u16> = (0..text.len()).step_by(4).map(|at| text[at..at + 4].parse().expect("digits")).collect();
         let mut weight = (whole.len() / 4) as i16 - 1;
         while groups.first() == Some(&0) {
             groups.remove(0);
