@@ -137,22 +137,21 @@ fn address_sale(change: SaleChange, arrival: Arrival, dimension: &Dimension, out
         Held::Deleted(at) => *at,
     };
     let (position, rank) = version.parts();
-    let gone = |product| Message::Deleted { sale, version: Version::from_parts(position, rank & !1), at, product };
+    // What is gone is told to everyone who may have it: while a product moves, the shard that has its sales is not always the
+    // one that this side or the next believes.
+    let gone = Message::Deleted { sale, version: Version::from_parts(position, rank & !1), at };
     let Held::Sale(fact) = row else {
-        out.push(match before {
-            Before::Product(product) => (Target::Category(dimension.home(product).0), gone(Some(product))),
-            Before::Nothing | Before::Untold => (Target::All, gone(None)),
-        });
+        out.push((Target::All, gone));
         return;
     };
     let home = dimension.home(fact.product);
     out.push((Target::Category(home.0), Message::Sale(SaleMessage::new(sale, version, &fact, home, arrival))));
-    match before {
-        Before::Product(product) if product != fact.product => {
-            let old = dimension.home(product).0;
-            out.push((Target::Category(old), gone(Some(product))));
-        }
-        Before::Untold => out.push((Target::AllBut(home.0), gone(None))),
-        Before::Product(_) | Before::Nothing => {}
+    let may_be_elsewhere = match before {
+        Before::Product(product) => product != fact.product,
+        Before::Untold => true,
+        Before::Nothing => false,
+    };
+    if may_be_elsewhere {
+        out.push((Target::AllBut(home.0), gone));
     }
 }

@@ -21,8 +21,6 @@ pub enum Message {
         version: Version,
         /// When the sale happened, or was deleted if that is not known.
         at: EventTime,
-        /// Its product, if the source says it.
-        product: Option<ProductId>,
     },
     /// A product is in this category, or in none.
     Product {

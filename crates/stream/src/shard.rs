@@ -111,17 +111,7 @@ impl Shard {
                     out.push((Target::Category(category), Message::Sale(SaleMessage { category, home, ..sale })));
                 }
             }
-            Message::Deleted { sale, version, at, product } => {
-                let category = product.map(|product| self.book.home(product).0);
-                match category {
-                    Some(category) if !self.share.has(category) => {
-                        out.push((Target::Category(category), Message::Deleted { sale, version, at, product }));
-                    }
-                    _ => {
-                        self.offer(sale, version, Held::Deleted(at), Arrival::InTime);
-                    }
-                }
-            }
+            Message::Deleted { sale, version, at } => self.offer(sale, version, Held::Deleted(at), Arrival::InTime),
             Message::Product { product, category, version } => self.place(product, category, version),
             Message::Emptied { position } => self.empty(position),
             Message::Clock { head, .. } => self.advance(head),
