@@ -11,7 +11,7 @@ use sellcast_store::{PredictionStore, StoreError};
 use crate::generations::{day, generation, id};
 use crate::places::Place;
 
-/// Each test on redb and on Cassandra.
+/// Each test on redb and, among the slow ones, on Cassandra.
 macro_rules! on_every_backend {
     ($($name:ident),+ $(,)?) => {
         mod on_redb {
@@ -24,6 +24,7 @@ macro_rules! on_every_backend {
         mod on_cassandra {
             use super::Place;
             $(#[tokio::test(flavor = "multi_thread")]
+            #[ignore = "slow"]
             async fn $name() -> super::Result<()> {
                 super::$name(Place::keyspace()?).await
             })+
