@@ -65,7 +65,7 @@ impl<'a> Value<'a> {
             }
             Self::Decimal(digits, decimals) => {
                 let unit = 10_i128.checked_pow((decimals - scale).unsigned_abs().into()).ok_or(Unparsable)?;
-                (digits + digits.signum() * unit / 2) / unit
+                digits.checked_add(digits.signum() * (unit / 2)).ok_or(Unparsable)? / unit
             }
             _ => return Err(Unparsable),
         };
@@ -93,7 +93,7 @@ impl<'a> Value<'a> {
         match self {
             Self::Null => Ok(None),
             Self::Instant(micros) => Ok(Some(micros)),
-            Self::Day(days) => Ok(Some(i64::from(days) * 86_400_000_000)),
+            Self::Day(days) => i64::from(days).checked_mul(86_400_000_000).map(Some).ok_or(Unparsable),
             Self::Int(seconds) => within_reason(seconds.checked_mul(1_000_000)),
             Self::Decimal(..) => within_reason(self.scaled(6)?.and_then(|micros| i64::try_from(micros).ok())),
             Self::Real(seconds) if seconds.is_finite() && seconds.abs() < 1.0e11 => within_reason(Some((seconds * 1.0e6).round() as i64)),
