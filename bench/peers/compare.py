@@ -1,6 +1,6 @@
 """Runs sellcast's back-test and the peers' one after the other on the same shop, and prints one table and one JSON line.
 
-Usage: compare.py SELLCAST SHOP_FOLDER --frame week [--quick]     (by ./dev bench accuracy)
+Usage: compare.py SELLCAST SHOP_FOLDER --frame week [--quick] [--peers lightgbm]     (by ./dev bench accuracy)
 """
 
 import argparse
@@ -22,6 +22,7 @@ from protocol import METRICS, Protocol
 from shop import Shop
 from statistical import Statistical
 
+PEERS = ["lightgbm", "statsforecast"]
 HEADER = ["model", "P@5", "P@10", "NDCG@10", "WAPE", "bias", "RMSE", "MAPE", "train s", "all s", "CPU s"]
 # The newest origins whose periods the demo's year settles.
 NEWEST = {"day": (date(2017, 12, 30), 1, 7), "week": (date(2017, 12, 18), 7, 2), "month": (date(2017, 11, 20), 7, 2)}
@@ -58,7 +59,7 @@ def run_sellcast(program: str, folder: Path, frame: str, quick: bool) -> tuple[d
     return json.loads(done.stdout), taken
 
 
-def run_peers(folder: Path, frame: str, report: dict) -> dict[str, dict]:
+def run_peers(folder: Path, frame: str, report: dict, chosen: list[str]) -> dict[str, dict]:
     """Metrics and seconds of each peer. Reading the shop is counted with each of them, as it is with sellcast."""
     clock = Clock()
     shop = Shop(folder)
@@ -67,13 +68,16 @@ def run_peers(folder: Path, frame: str, report: dict) -> dict[str, dict]:
     protocol.check(report["models"])
     say("the protocols agree on mean_8w and last_period")
     peers = {}
-    for name, with_promotions in [("lightgbm", False), ("lightgbm with promotions", True)]:
+    variants = [("lightgbm", False), ("lightgbm with promotions", True)]
+    for name, with_promotions in variants if "lightgbm" in chosen else []:
         clock, model, forecasts = Clock(), Boosted(shop, with_promotions), []
         for target in protocol.targets:
             forecasts.append(model.forecast(target))
             say(f"{name}: {target.origin}")
         taken = {**clock.seconds(), "train_seconds": model.train_seconds}
         peers[name] = {**protocol.score(forecasts), **plus(taken, reading)}
+    if "statsforecast" not in chosen:
+        return peers
     clock, model, forecasts = Clock(), Statistical(protocol), []
     for target in protocol.targets:
         forecasts.append(model.forecast(target))
@@ -117,9 +121,10 @@ def main() -> None:
     arguments.add_argument("folder", type=Path)
     arguments.add_argument("--frame", choices=["day", "week", "month"], default="week")
     arguments.add_argument("--quick", action="store_true", help="the newest few origins only")
+    arguments.add_argument("--peers", nargs="+", choices=PEERS, default=PEERS, help="those to run; all by default")
     chosen = arguments.parse_args()
     report, taken = run_sellcast(chosen.sellcast, chosen.folder, chosen.frame, chosen.quick)
-    peers = run_peers(chosen.folder, chosen.frame, report)
+    peers = run_peers(chosen.folder, chosen.frame, report, chosen.peers)
     ours = {**report["models"]["published"], **taken}
     baselines = {f"baseline {name}": report["models"][name] for name in ("mean_8w", "last_period")}
     print(f"{chosen.frame} frame, origins {report['origins'][0]} to {report['origins'][-1]} ({len(report['origins'])})\n")

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Back-test on the demo's whole year: the published forecast against LightGBM (mlforecast) and statsforecast, under one protocol.
-# Usage: ./dev bench accuracy [--frame day|week|month] [--quick]. The prepared shop is kept in SELLCAST_BENCH_DIR.
+# Usage: ./dev bench accuracy [--frame day|week|month] [--quick] [--peers lightgbm|statsforecast]. The prepared shop is kept in SELLCAST_BENCH_DIR.
 set -euo pipefail
 
 sellcast="${SELLCAST:?run me by ./dev bench accuracy}"
