@@ -126,7 +126,7 @@ impl Shard {
         let leaving: HashSet<ProductId> =
             std::mem::take(&mut self.leaving).into_iter().filter(|product| !self.share.has(self.book.home(*product).0)).collect();
         for (sale, version, fact) in self.book.take(|product| leaving.contains(&product)) {
-            self.journal.forgotten(sale);
+            self.journal.handed_over(sale);
             let home = self.book.home(fact.product);
             out.push((Target::Category(home.0), Message::Sale(SaleMessage::new(sale, version, &fact, home, Arrival::InTime))));
         }

@@ -162,7 +162,7 @@ impl SaleBook {
     }
 
     fn settle(&mut self, sale: SaleId, version: Version, row: Held, arrival: Arrival) -> Outcome {
-        let entry = Entry::new(version, row);
+        let mut entry = Entry::new(version, row);
         if entry.position < self.emptied_at {
             return Outcome::Known;
         }
@@ -173,6 +173,10 @@ impl SaleBook {
         if let Some(held) = self.sales.get_mut(&sale.get()) {
             if entry.version() <= held.version() {
                 return Outcome::Known;
+            }
+            if entry.sale().is_none() || entry.at < begins_at {
+                // Remembered for as long as the version before would be taken, if it came again.
+                entry = Entry::new(version, Held::Deleted(entry.at.max(held.at)));
             }
             let old = std::mem::replace(held, entry).sale();
             // The head moves first: then both are judged by the same windows.
@@ -220,16 +224,17 @@ impl SaleBook {
         self.homes.get(&product.get()).map_or((None, Version::NONE), |home| (home.category, home.version))
     }
 
-    /// Removes all sales of some products and hands them over: another book takes them.
+    /// Hands all sales of some products over to another book. That they are not here any more is remembered like a
+    /// deletion: or an old version that comes late, perhaps of another product, would be taken for the newest.
     pub fn take(&mut self, is_taken: impl Fn(ProductId) -> bool) -> Vec<(SaleId, Version, SaleFact)> {
         let mut taken = Vec::new();
-        self.sales.retain(|sale, entry| match entry.sale() {
-            Some(fact) if is_taken(fact.product) => {
+        let begins_at = self.board.begins_at();
+        for (sale, entry) in &mut self.sales {
+            if let Some(fact) = entry.sale().filter(|fact| fact.occurred_at >= begins_at && is_taken(fact.product)) {
                 taken.push((SaleId::from(*sale), entry.version(), fact));
-                false
+                *entry = Entry::new(entry.version(), Held::Deleted(fact.occurred_at));
             }
-            _ => true,
-        });
+        }
         for (_, _, fact) in &taken {
             let category = self.home(fact.product).0;
             self.board.retract(fact, category);
@@ -237,9 +242,11 @@ impl SaleBook {
         taken
     }
 
-    /// Removes one sale without remembering it, as [`SaleBook::take`] did.
-    pub fn forget(&mut self, sale: SaleId) {
-        if let Some(fact) = self.sales.remove(&sale.get()).and_then(|entry| entry.sale()) {
+    /// Remembers that a sale was handed over, as [`SaleBook::take`] did.
+    pub fn hand_over(&mut self, sale: SaleId) {
+        let Some(entry) = self.sales.get_mut(&sale.get()) else { return };
+        if let Some(fact) = entry.sale() {
+            *entry = Entry::new(entry.version(), Held::Deleted(fact.occurred_at));
             let category = self.home(fact.product).0;
             self.board.retract(&fact, category);
         }
@@ -253,7 +260,9 @@ impl SaleBook {
         self.emptied_at = position;
         let emptied: Vec<i64> = self.sales.iter().filter(|(_, entry)| entry.position < position).map(|(sale, _)| *sale).collect();
         for sale in emptied {
-            self.forget(SaleId::from(sale));
+            self.hand_over(SaleId::from(sale));
+            // What `emptied_at` says need not be remembered row by row.
+            self.sales.remove(&sale);
         }
     }
 

@@ -6,7 +6,7 @@ use sellcast_domain::{CategoryId, Money, ProductId, SaleId};
 
 const SALE: u8 = 0;
 const DELETED: u8 = 1;
-const FORGOTTEN: u8 = 2;
+const HANDED_OVER: u8 = 2;
 const HOME: u8 = 3;
 const NO_HOME: u8 = 4;
 const EMPTIED: u8 = 5;
@@ -68,8 +68,8 @@ impl Journal {
         }
     }
 
-    pub(crate) fn forgotten(&mut self, sale: SaleId) {
-        self.0.push(FORGOTTEN);
+    pub(crate) fn handed_over(&mut self, sale: SaleId) {
+        self.0.push(HANDED_OVER);
         self.signed(sale.get());
     }
 
@@ -129,7 +129,7 @@ pub(crate) fn replay(bytes: &[u8], book: &mut SaleBook) -> Result<(), Damaged> {
                 let (sale, version, at) = (SaleId::from(reader.signed()?), reader.version()?, reader.time()?);
                 book.offer(sale, version, Held::Deleted(at), Arrival::InTime);
             }
-            FORGOTTEN => book.forget(SaleId::from(reader.signed()?)),
+            HANDED_OVER => book.hand_over(SaleId::from(reader.signed()?)),
             HOME | NO_HOME => {
                 let product = ProductId::from(reader.signed()?);
                 let category = if *kind == HOME { Some(CategoryId::from(reader.signed()?)) } else { None };
