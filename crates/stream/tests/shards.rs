@@ -50,12 +50,16 @@ impl Net {
     }
 
     fn drain(&mut self) {
-        while self.queues.iter().any(|queue| !queue.is_empty()) {
+        loop {
             for index in 0..self.queues.len() {
                 while !self.queues[index].is_empty() {
                     self.deliver(index, false);
                 }
+                // Also where no message waits: products may be leaving.
                 self.settle(index);
+            }
+            if self.queues.iter().all(VecDeque::is_empty) {
+                return;
             }
         }
     }

@@ -4,12 +4,15 @@
 //! there, updates and deletions retract what they replace, and an old version that comes late is left alone. Deleted
 //! sales are remembered until their time is over, or an old version could bring them back.
 
+use std::collections::HashMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::board::WindowBoard;
 use super::fact::{EventTime, SaleFact, Version};
 use super::hash::IdMap;
-use super::sums::Quantity;
+use super::span::WindowKey;
+use super::sums::{Quantity, Sums};
 use super::watermark::Arrival;
 use crate::{CategoryId, Money, ProductId, SaleId};
 
@@ -121,6 +124,8 @@ struct Home {
 pub struct SaleBook {
     sales: IdMap<i64, Entry>,
     homes: IdMap<i64, Home>,
+    /// The category whose windows a category's sales are in, where that is another one.
+    groups: IdMap<i64, i64>,
     board: WindowBoard,
     emptied_at: u64,
     counts: StandingCounts,
@@ -185,7 +190,7 @@ impl SaleBook {
             }
             for (fact, adds) in [(old, false), (entry.sale(), true)] {
                 let Some(fact) = fact else { continue };
-                let category = self.homes.get(&fact.product.get()).and_then(|home| home.category);
+                let category = windowed(&self.homes, &self.groups, fact.product);
                 if adds { self.board.add(&fact, category) } else { self.board.retract(&fact, category) }
             }
             return Outcome::Applied;
@@ -197,7 +202,7 @@ impl SaleBook {
             if arrival == Arrival::Late {
                 return Outcome::Late;
             }
-            let category = self.homes.get(&fact.product.get()).and_then(|home| home.category);
+            let category = windowed(&self.homes, &self.groups, fact.product);
             self.board.add(&fact, category);
         }
         self.sales.insert(sale.get(), entry);
@@ -214,9 +219,45 @@ impl SaleBook {
         let old = std::mem::replace(home, Home { category, version }).category;
         if old != category {
             self.counts.moved += u64::from(old.is_some());
-            self.board.move_product(product, old, category);
+            self.board.move_product(product, grouped(&self.groups, old), grouped(&self.groups, category));
         }
         true
+    }
+
+    /// Says which categories are summed into others: each with the one whose windows its sales are in, such as its ancestor
+    /// at the level that is forecast. A category that is not named has windows of its own. Windows move accordingly.
+    pub fn regroup(&mut self, groups: impl IntoIterator<Item = (CategoryId, CategoryId)>) {
+        let groups: IdMap<i64, i64> = groups.into_iter().map(|(category, group)| (category.get(), group.get())).collect();
+        for (product, home) in &self.homes {
+            let (from, to) = (grouped(&self.groups, home.category), grouped(&groups, home.category));
+            if from != to {
+                self.board.move_product(ProductId::from(*product), from, to);
+            }
+        }
+        self.groups = groups;
+    }
+
+    /// What was sold under each key from an instant on, or `None` when tiles do not reach back to it.
+    pub fn sold_since(&self, keys: &[WindowKey], since: EventTime) -> Option<Vec<Sums>> {
+        if since < self.board.begins_at() {
+            return None;
+        }
+        let first_hour = since.seconds().div_ceil(3600);
+        let mut sold: Vec<Sums> = keys.iter().map(|key| self.board.sold_from_hour(*key, first_hour)).collect();
+        if since.seconds() % 3600 != 0 {
+            // Days of some zones begin within an hour: what came after that is found among the rows.
+            let places: HashMap<WindowKey, usize> = keys.iter().enumerate().map(|(place, key)| (*key, place)).collect();
+            let within = |at: EventTime| at >= since && at.seconds() < first_hour * 3600;
+            for fact in self.sales.values().filter(|entry| within(entry.at)).filter_map(Entry::sale) {
+                let category = windowed(&self.homes, &self.groups, fact.product).map(WindowKey::Category);
+                for key in category.into_iter().chain([WindowKey::Product(fact.product)]) {
+                    if let Some(place) = places.get(&key) {
+                        sold[*place] += fact.sums();
+                    }
+                }
+            }
+        }
+        Some(sold)
     }
 
     /// The category of a product and since which version of its row.
@@ -236,7 +277,7 @@ impl SaleBook {
             }
         }
         for (_, _, fact) in &taken {
-            let category = self.home(fact.product).0;
+            let category = windowed(&self.homes, &self.groups, fact.product);
             self.board.retract(fact, category);
         }
         taken
@@ -247,7 +288,7 @@ impl SaleBook {
         let Some(entry) = self.sales.get_mut(&sale.get()) else { return };
         if let Some(fact) = entry.sale() {
             *entry = Entry::new(entry.version(), Held::Deleted(fact.occurred_at));
-            let category = self.home(fact.product).0;
+            let category = windowed(&self.homes, &self.groups, fact.product);
             self.board.retract(&fact, category);
         }
     }
@@ -307,4 +348,13 @@ impl SaleBook {
     pub fn bytes(&self) -> usize {
         self.sales.capacity() * size_of::<(i64, Entry)>() + self.homes.capacity() * size_of::<(i64, Home)>() + self.board.bytes()
     }
+}
+
+/// The category whose windows a product is in.
+fn windowed(homes: &IdMap<i64, Home>, groups: &IdMap<i64, i64>, product: ProductId) -> Option<CategoryId> {
+    grouped(groups, homes.get(&product.get()).and_then(|home| home.category))
+}
+
+fn grouped(groups: &IdMap<i64, i64>, category: Option<CategoryId>) -> Option<CategoryId> {
+    category.map(|category| groups.get(&category.get()).map_or(category, |group| CategoryId::from(*group)))
 }
