@@ -93,6 +93,8 @@ pub struct LiveForecast {
     pub quantity: f64,
     /// 80 % interval of the amount; never below what is sold.
     pub interval: Interval,
+    /// Sold so far.
+    pub sold: Money,
     /// How wide the interval is against the batch forecast's: 1 at the beginning, 0 at the end.
     pub width: f64,
 }
@@ -140,7 +142,13 @@ impl Expected {
         let part = |money: Money| Money::from_cents((money.cents().max(0) as f64 * rest.width).round() as i64);
         let low = (amount - part(self.amount - self.interval.low)).max(sold.amount);
         let high = amount + part(self.interval.high - self.amount);
-        LiveForecast { amount, quantity: sold.quantity.to_f64() + rest.quantity, interval: Interval { low, high }, width: rest.width }
+        LiveForecast {
+            amount,
+            quantity: sold.quantity.to_f64() + rest.quantity,
+            interval: Interval { low, high },
+            sold: sold.amount,
+            width: rest.width,
+        }
     }
 
     fn rest(&self, sold: Sums, elapsed: f64) -> Rest {

@@ -9,6 +9,7 @@ use figment::Figment;
 use figment::providers::{Env, Format, Toml};
 use sellcast_domain::{Arm, Currency, Experiment, TimeFrame};
 use sellcast_forecast::{ModelKind, ModelSet, PUBLISHED, UnknownModel};
+use sellcast_stream::OutboxQueries;
 use sellcast_warehouse::{SourceMapping, WarehouseSettings};
 use serde::Deserialize;
 
@@ -22,6 +23,7 @@ pub(crate) struct Config {
     pub(crate) shop: Shop,
     pub(crate) forecast: Forecast,
     pub(crate) server: Server,
+    pub(crate) stream: StreamSection,
     /// Absent unless arms are to be compared.
     pub(crate) experiment: Option<ExperimentSection>,
     /// Absent until the shop's tables are mapped.
@@ -124,6 +126,33 @@ impl ExperimentSection {
 pub(crate) struct Server {
     pub(crate) address: String,
     pub(crate) port: u16,
+}
+
+/// How running sales are followed; nothing is unless a source is named.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct StreamSection {
+    pub(crate) lateness_seconds: u32,
+    pub(crate) still_after_seconds: u32,
+    pub(crate) poll_milliseconds: u32,
+    pub(crate) outbox: Option<OutboxSection>,
+}
+
+/// A table of changes in the shop's SQLite database.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct OutboxSection {
+    /// Of the source unless given.
+    pub(crate) url: Option<String>,
+    newest: String,
+    changes: String,
+    snapshot: String,
+}
+
+impl OutboxSection {
+    pub(crate) fn queries(&self) -> OutboxQueries {
+        OutboxQueries { newest: self.newest.clone(), changes: self.changes.clone(), snapshot: self.snapshot.clone() }
+    }
 }
 
 impl Config {

@@ -20,7 +20,7 @@ pub use event::{Before, Change, Entity, Poison, SaleChange};
 pub use intake::{ChangeCounts, Intake, address};
 pub use kafka::{Worker, WorkerError, WorkerSettings, WorkerStatus};
 pub use message::{Message, SaleMessage, Share, Target};
-pub use outbox::{Outbox, OutboxError, OutboxQueries};
+pub use outbox::{Outbox, OutboxChanges, OutboxError, OutboxQueries};
 pub use pipeline::Pipeline;
 pub use shard::{LateSale, Shard};
 pub use state::{Damaged, DeadLetter, Meta, SourceMark, StateError, StateFile};

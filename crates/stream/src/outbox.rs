@@ -48,6 +48,44 @@ pub enum OutboxError {
     },
 }
 
+/// Changes that were read, in order, to be followed by a pipeline.
+#[derive(Debug, Default)]
+pub struct OutboxChanges(Vec<ReadChange>);
+
+/// One of them; the payload is kept of what could not be understood.
+#[derive(Debug)]
+struct ReadChange {
+    position: i64,
+    decoded: Result<Change, Poison>,
+    payload: Vec<u8>,
+}
+
+impl OutboxChanges {
+    /// How many.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// True when nothing is new.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Follows them. The pipeline is not saved.
+    pub fn follow(self, pipeline: &mut Pipeline) {
+        for change in self.0 {
+            change.follow(CHANGES, pipeline);
+        }
+    }
+}
+
+impl ReadChange {
+    fn follow(self, source: &str, pipeline: &mut Pipeline) {
+        let Self { position, decoded, payload } = self;
+        pipeline.read(source, position, decoded, || payload);
+    }
+}
+
 /// A table of changes.
 #[derive(Debug)]
 pub struct Outbox {
@@ -75,23 +113,38 @@ impl Outbox {
         Ok(Self { pool, path: path.to_owned(), queries, sales: Decoder::sales(&sales), products: Decoder::products(&products) })
     }
 
+    /// The next change that a pipeline wants; 0 before its snapshot.
+    pub fn position(pipeline: &Pipeline) -> i64 {
+        pipeline.position(CHANGES)
+    }
+
     /// Reads what is new, `limit` changes at most, into the pipeline; the first time everything that stands in the tables.
     /// Tells how many rows it read: 0 when there is nothing new. The pipeline is not saved.
     ///
     /// # Errors
     /// When the database cannot be read. What was read before stays in the pipeline.
     pub async fn poll(&self, pipeline: &mut Pipeline, limit: u32) -> Result<usize, OutboxError> {
-        let failed = |step| move |source| OutboxError::Database { path: self.path.clone(), step, source };
-        if pipeline.position(CHANGES) == 0 {
-            return self.snapshot(pipeline).await.map_err(failed("take a snapshot for"));
+        if Self::position(pipeline) == 0 {
+            return self.snapshot(pipeline).await;
         }
-        self.changes(pipeline, limit).await.map_err(failed("read"))
+        let changes = self.changes(Self::position(pipeline), limit).await?;
+        let read = changes.len();
+        changes.follow(pipeline);
+        Ok(read)
     }
 
-    async fn changes(&self, pipeline: &mut Pipeline, limit: u32) -> Result<usize, sqlx::Error> {
-        let query = sqlx::query(AssertSqlSafe(self.queries.changes.clone())).bind(pipeline.position(CHANGES)).bind(limit);
+    /// Reads the changes from a position on, `limit` at most.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn changes(&self, position: i64, limit: u32) -> Result<OutboxChanges, OutboxError> {
+        self.read_changes(position, limit).await.map_err(|source| self.failed("read", source))
+    }
+
+    async fn read_changes(&self, position: i64, limit: u32) -> Result<OutboxChanges, sqlx::Error> {
+        let query = sqlx::query(AssertSqlSafe(self.queries.changes.clone())).bind(position).bind(limit);
         let mut rows = query.fetch(&self.pool);
-        let mut read = 0;
+        let mut read = Vec::new();
         while let Some(row) = rows.try_next().await? {
             let position: i64 = row.try_get("position")?;
             let op = match row.try_get("op")? {
@@ -99,41 +152,44 @@ impl Outbox {
                 "delete" => Some(RowOp::Delete),
                 _ => None,
             };
-            self.follow(pipeline, CHANGES, position, position, op, &row)?;
-            read += 1;
+            read.push(self.read(position, position, op, &row)?);
         }
-        Ok(read)
+        Ok(OutboxChanges(read))
     }
 
-    /// All rows as of one transaction, and after it the changes from there on.
-    async fn snapshot(&self, pipeline: &mut Pipeline) -> Result<usize, sqlx::Error> {
+    /// Reads everything that stands in the tables, as of one transaction; after it come the changes from there on. Tells how
+    /// many rows it read.
+    ///
+    /// # Errors
+    /// When the database cannot be read; the next attempt begins anew.
+    pub async fn snapshot(&self, pipeline: &mut Pipeline) -> Result<usize, OutboxError> {
+        self.read_snapshot(pipeline).await.map_err(|source| self.failed("take a snapshot for", source))
+    }
+
+    async fn read_snapshot(&self, pipeline: &mut Pipeline) -> Result<usize, sqlx::Error> {
         let mut transaction = self.pool.begin().await?;
         let newest: i64 = sqlx::query_scalar(AssertSqlSafe(self.queries.newest.clone())).fetch_one(&mut *transaction).await?;
         let mut read = 0;
         let mut rows = sqlx::query(AssertSqlSafe(self.queries.snapshot.clone())).fetch(&mut *transaction);
         pipeline.begin_at(SNAPSHOT, 0);
         while let Some(row) = rows.try_next().await? {
-            self.follow(pipeline, SNAPSHOT, read, newest, Some(RowOp::Read), &row)?;
+            self.read(read, newest, Some(RowOp::Read), &row)?.follow(SNAPSHOT, pipeline);
             read += 1;
         }
         pipeline.begin_at(CHANGES, newest + 1);
         Ok(read as usize)
     }
 
+    fn failed(&self, step: &'static str, source: sqlx::Error) -> OutboxError {
+        OutboxError::Database { path: self.path.clone(), step, source }
+    }
+
     /// `version` is where the row's content is from, `position` where it stands in its source.
-    fn follow(
-        &self,
-        pipeline: &mut Pipeline,
-        source: &str,
-        position: i64,
-        version: i64,
-        op: Option<RowOp>,
-        row: &SqliteRow,
-    ) -> Result<(), sqlx::Error> {
+    fn read(&self, position: i64, version: i64, op: Option<RowOp>, row: &SqliteRow) -> Result<ReadChange, sqlx::Error> {
         let (entity, json): (&str, &str) = (row.try_get("entity")?, row.try_get("row")?);
         let decoded = self.decode(entity, op, version, json);
-        pipeline.read(source, position, decoded, || json.as_bytes().to_vec());
-        Ok(())
+        let payload = if decoded.is_err() { json.as_bytes().to_vec() } else { Vec::new() };
+        Ok(ReadChange { position, decoded, payload })
     }
 
     fn decode(&self, entity: &str, op: Option<RowOp>, version: i64, json: &str) -> Result<Change, Poison> {

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use sellcast_domain::CategoryId;
 use sellcast_domain::window::{Arrival, EventTime, SaleBook, WatermarkSettings};
 
 use crate::event::{Change, Poison};
@@ -134,6 +135,11 @@ impl Pipeline {
     /// The sales and the windows.
     pub fn book(&self) -> &SaleBook {
         self.shard.book()
+    }
+
+    /// Says which categories are summed into others, see [`SaleBook::regroup`]. It is not saved.
+    pub fn regroup(&mut self, groups: impl IntoIterator<Item = (CategoryId, CategoryId)>) {
+        self.shard.book_mut().regroup(groups);
     }
 
     /// Where dead letters and late sales are listed.
