@@ -2,6 +2,7 @@
 //! has read is saved with its position, so that the next start goes on from there.
 
 mod embedded;
+mod kafka;
 mod progress;
 
 use std::sync::Arc;
@@ -10,11 +11,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use chrono::{DateTime, Utc};
 use sellcast_features::SellingHours;
 use sellcast_server::LiveSales;
+use sellcast_stream::{Worker, WorkerSettings};
 use tokio::task::JoinHandle;
 
 use crate::config::ClockKind;
 use crate::engine::Engine;
 use embedded::Embedded;
+use kafka::Joined;
 
 /// A stream that is followed until it is told to stop.
 pub(crate) struct Following {
@@ -27,11 +30,18 @@ impl Following {
     /// Begins to follow what the configuration names; `None` where it names nothing.
     pub(crate) fn start(engine: &Arc<Engine>) -> anyhow::Result<Option<Self>> {
         let section = &engine.config.stream;
-        let Some(outbox) = &section.outbox else { return Ok(None) };
         let stop = Arc::new(AtomicBool::new(false));
-        let embedded = Arc::new(Embedded::new(engine, outbox)?);
-        let (sales, halt) = (embedded.clone(), stop.clone());
-        let work = tokio::task::spawn_blocking(move || embedded.run(&halt));
+        let halt = stop.clone();
+        if let Some(outbox) = &section.outbox {
+            let embedded = Arc::new(Embedded::new(engine, outbox)?);
+            let sales = embedded.clone();
+            let work = tokio::task::spawn_blocking(move || embedded.run(&halt));
+            return Ok(Some(Self { sales, stop, work }));
+        }
+        let Some(kafka) = &section.kafka else { return Ok(None) };
+        let joined = Arc::new(Joined::new(engine, kafka.worker(engine.folder.dir(), section)));
+        let sales = joined.clone();
+        let work = tokio::task::spawn_blocking(move || joined.run(&halt));
         Ok(Some(Self { sales, stop, work }))
     }
 
@@ -47,6 +57,18 @@ impl Following {
             tracing::error!(%error, "the stream did not end as it should");
         }
     }
+}
+
+/// A worker of the group without a server, until `stop`.
+pub(crate) fn work(settings: WorkerSettings, stop: &AtomicBool) -> anyhow::Result<()> {
+    let worker = Worker::join(settings)?;
+    let told = AtomicBool::new(false);
+    worker.run(stop, kafka::wall, |status| {
+        if status.is_level && !told.swap(true, Ordering::Relaxed) {
+            tracing::info!(partitions = status.positions.len(), held = status.held, "all that Kafka has is followed");
+        }
+    })?;
+    Ok(())
 }
 
 /// The shop's clock, once it is known: of past data only the first forecast tells it.

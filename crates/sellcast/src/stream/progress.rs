@@ -37,6 +37,11 @@ impl Progress {
         self.lock().read += rows;
     }
 
+    /// So much was read in all.
+    pub(super) fn set(&self, rows: u64) {
+        self.lock().read = rows;
+    }
+
     pub(super) fn standing(&self) -> Standing {
         let state = self.lock();
         Standing { as_of: state.as_of, is_still: state.heard_at.elapsed() > self.limit, read: state.read }

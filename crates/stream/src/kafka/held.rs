@@ -4,13 +4,14 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{ClientContext, Offset, TopicPartitionList};
+use sellcast_domain::CategoryId;
 use sellcast_domain::window::EventTime;
 use tracing::{error, info};
 
@@ -95,6 +96,8 @@ pub(super) struct Holding {
     /// By topic and number.
     pub(super) partitions: BTreeMap<(String, i32), Partition>,
     pub(super) out: Out,
+    /// Categories whose sales are in the windows of others.
+    pub(super) groups: Vec<(CategoryId, CategoryId)>,
     /// Why a callback failed; the worker then stops.
     failed: Option<WorkerError>,
 }
@@ -128,18 +131,34 @@ pub(super) struct Holder {
 
 impl Holder {
     pub(super) fn new(settings: WorkerSettings, out: Out) -> Self {
-        Self { holding: Mutex::new(Holding { partitions: BTreeMap::new(), out, failed: None }), settings }
+        Self { holding: Mutex::new(Holding { partitions: BTreeMap::new(), out, groups: Vec::new(), failed: None }), settings }
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Holding> {
         self.holding.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The same if it can be had within a time.
+    pub(super) fn lock_within(&self, limit: Duration) -> Option<MutexGuard<'_, Holding>> {
+        let started = Instant::now();
+        loop {
+            match self.holding.try_lock() {
+                Ok(holding) => return Some(holding),
+                Err(TryLockError::Poisoned(poisoned)) => return Some(poisoned.into_inner()),
+                Err(TryLockError::WouldBlock) if started.elapsed() < limit => sleep(Duration::from_millis(2)),
+                Err(TryLockError::WouldBlock) => return None,
+            }
+        }
+    }
+
     fn take(&self, consumer: &BaseConsumer<Self>, list: &mut TopicPartitionList) -> Result<(), WorkerError> {
         let mut holding = self.lock();
         let shares = holding.out.partitions();
         for (topic, number) in named(list) {
-            let partition = Partition::open(&topic, number, &self.settings, shares)?;
+            let mut partition = Partition::open(&topic, number, &self.settings, shares)?;
+            if let Some(shard) = &mut partition.shard {
+                shard.book_mut().regroup(holding.groups.iter().copied());
+            }
             let held = partition.shard.as_ref().map_or(0, |shard| shard.book().len());
             info!(topic, partition = number, position = partition.position, held, "partition {topic}-{number} taken");
             let offset = if partition.position == 0 { Offset::Beginning } else { Offset::Offset(partition.position) };

@@ -3,6 +3,7 @@
 
 mod held;
 mod out;
+mod reader;
 mod worker;
 
 use std::path::PathBuf;
@@ -12,6 +13,7 @@ use sellcast_domain::window::WatermarkSettings;
 
 use crate::debezium::{ProductColumns, SaleColumns};
 use crate::state::StateError;
+pub use reader::WorkerReader;
 pub use worker::{Worker, WorkerStatus};
 
 /// What a worker reads and where it keeps its state.

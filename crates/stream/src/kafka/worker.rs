@@ -3,6 +3,7 @@
 //! partition, and versions see to it that nothing counts twice.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -19,6 +20,7 @@ use tracing::{info, warn};
 
 use super::held::{Holder, Holding, Partition};
 use super::out::Out;
+use super::reader::WorkerReader;
 use super::{WorkerError, WorkerSettings};
 use crate::debezium::Decoder;
 use crate::dimension::Dimension;
@@ -36,6 +38,9 @@ const PATIENCE: Duration = Duration::from_millis(50);
 /// How long Kafka may take to answer.
 const ANSWER: Duration = Duration::from_secs(30);
 
+/// How long Kafka may take to say how far a topic is before it counts as away.
+const CONTACT: Duration = Duration::from_secs(2);
+
 /// What a worker has and how far it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct WorkerStatus {
@@ -47,6 +52,8 @@ pub struct WorkerStatus {
     pub rows: StandingCounts,
     /// Held rows.
     pub held: usize,
+    /// True when it has followed all that Kafka has, but for what came in the last moment.
+    pub is_level: bool,
 }
 
 /// A worker of a group.
@@ -95,7 +102,7 @@ impl Worker {
     /// # Errors
     /// When Kafka or the state fails; everything saved until then holds.
     pub fn run(mut self, stop: &AtomicBool, wall: impl Fn() -> EventTime, tell: impl Fn(&WorkerStatus)) -> Result<(), WorkerError> {
-        let mut saved_at = Instant::now();
+        let (mut saved_at, mut is_level) = (Instant::now(), false);
         while !stop.load(Ordering::Relaxed) {
             self.follow_catalogue();
             self.follow_batch()?;
@@ -103,7 +110,10 @@ impl Worker {
             if saved_at.elapsed() >= SAVE_EVERY {
                 let mut holding = self.consumer.context().lock();
                 holding.save()?;
-                tell(&status(&holding));
+                let told = status(&holding);
+                drop(holding);
+                is_level = self.is_level(&told.positions, if is_level { BATCH as i64 } else { 1 });
+                tell(&WorkerStatus { is_level, ..told });
                 saved_at = Instant::now();
             }
         }
@@ -115,6 +125,23 @@ impl Worker {
             self.consumer.poll(PATIENCE);
         }
         self.consumer.context().lock().check()
+    }
+
+    /// What the worker's windows are read by while it works.
+    pub fn reader(&self) -> WorkerReader {
+        WorkerReader::new(Arc::clone(self.consumer.context()))
+    }
+
+    /// True when Kafka answers and no held partition has more than `lag` messages that were not followed. What ends a transaction
+    /// counts as a message and is never followed.
+    fn is_level(&self, positions: &BTreeMap<String, i64>, lag: i64) -> bool {
+        let is_near = |(partition, position): (&String, &i64)| {
+            let Some((topic, number)) = partition.rsplit_once('-').and_then(|(topic, number)| Some((topic, number.parse().ok()?))) else {
+                return false;
+            };
+            self.catalogue.fetch_watermarks(topic, number, CONTACT).is_ok_and(|(_, end)| end - position <= lag)
+        };
+        !positions.is_empty() && positions.iter().all(is_near)
     }
 
     fn follow_batch(&mut self) -> Result<(), WorkerError> {
