@@ -25,6 +25,34 @@ level = 2
 # Sold over the till, but no goods.
 exclude = [{excluded}]
 
+# Sales as they come: the triggers of the shop note each change.
+[stream]
+# The replay writes half an hour of sales at once.
+lateness_seconds = 3600
+poll_milliseconds = 250
+
+[stream.outbox]
+newest = "select coalesce(max(change_id), 0) from changes"
+changes = """
+select c.change_id as position, 'sales' as entity, c.op,
+       json_object('sale_id', c.row_id, 'product_id', c.row ->> 'product_id', 'customer_id', o.customer_id,
+                   'quantity', c.row ->> 'quantity', 'total_price', c.row ->> 'total_price', 'occurred_at', o.ordered_at) as row
+from changes c join orders o on o.order_id = c.row ->> 'order_id'
+where c.table_name = 'order_lines' and c.change_id >= ?1
+union all
+select change_id, 'products', op, json_object('product_id', row_id, 'category_id', row ->> 'category_id')
+from changes where table_name = 'products' and change_id >= ?1
+order by position limit ?2
+"""
+snapshot = """
+select 'products' as entity, json_object('product_id', product_id, 'category_id', category_id) as row from products
+union all
+select 'sales', json_object('sale_id', line_id, 'product_id', product_id, 'customer_id', customer_id,
+                            'quantity', quantity, 'total_price', total_price, 'occurred_at', ordered_at)
+from orders join order_lines using (order_id)
+where ordered_at >= (select strftime('%Y-%m-%dT%H:%M:%SZ', max(ordered_at), '-9 days') from orders)
+"""
+
 [source]
 url = "sqlite:shop.db"
 # Rows committed late are found if they are not later than this.

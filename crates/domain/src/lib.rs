@@ -7,6 +7,7 @@ mod day;
 mod ids;
 mod learning;
 mod live;
+mod live_forecast;
 mod money;
 mod period;
 mod prediction;
@@ -24,6 +25,7 @@ pub use learning::{
     LearningStep, ModelEvent, ModelEventKind, ModelsRecord, Verdict, WeightChange,
 };
 pub use live::{LiveStatus, ReplayStatus};
+pub use live_forecast::{Expected, LiveForecast, SalesProfile, settled};
 pub use money::{InvalidMoney, Money};
 pub use period::{InvalidTimeFrame, Period, TimeFrame};
 pub use prediction::{

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use sellcast_domain::window::{
-    EventTime, Held, Outcome, Quantity, SaleBook, SaleFact, TileWidth, Version, Watermark, WatermarkSettings, WindowBoard, WindowKey,
+    EventTime, Held, Outcome, Quantity, SaleBook, SaleFact, Sums, TileWidth, Version, Watermark, WatermarkSettings, WindowBoard, WindowKey,
     WindowSpan, differing_tiles,
 };
 use sellcast_domain::{CategoryId, CustomerId, Money, ProductId, SaleId};
@@ -191,6 +191,61 @@ proptest! {
             reader.read(&Change::Sale { sale: *sale, version: Version::written(9_000, 0), row: Held::Sale(*row) }, true);
         }
         reader.check(&shop);
+    }
+
+    #[test]
+    fn grouped_categories_have_the_windows_of_their_group(shop in shop(), when in any::<prop::sample::Index>()) {
+        let groups = || [0, 1].map(|category| (CategoryId::from(category), CategoryId::from(100)));
+        let mut reader = Reader::new();
+        let begins_at = when.index(shop.changes.len());
+        for (number, (_, change)) in shop.changes.iter().enumerate() {
+            if number == begins_at {
+                reader.book.regroup(groups());
+            }
+            reader.read(change, false);
+        }
+        let grouped = |home: &Option<i64>| home.map(|category| if category < 2 { 100 } else { category });
+        reader.check(&Shop { homes: shop.homes.iter().map(|(product, home)| (*product, grouped(home))).collect(), ..shop.clone() });
+        reader.book.regroup([]);
+        reader.check(&shop);
+    }
+
+    #[test]
+    fn what_was_sold_since_an_instant_is_a_batch_from_there(shop in shop(), back in 0..600_000_u32) {
+        let mut reader = Reader::new();
+        for (_, change) in &shop.changes {
+            reader.read(change, false);
+        }
+        for since in [shop.head().earlier(back), EventTime::try_from(i64::from(shop.head().earlier(back).seconds() / 3600 * 3600)).expect("a time")] {
+            let keys: Vec<WindowKey> = reader.book.board().keys().collect();
+            let Some(sold) = reader.book.sold_since(&keys, since) else { continue };
+            for (key, sold) in keys.iter().zip(sold) {
+                let within = |fact: &&SaleFact| fact.occurred_at >= since && match key {
+                    WindowKey::Product(product) => fact.product == *product,
+                    WindowKey::Category(category) => shop.homes.get(&fact.product.get()).copied().flatten() == Some(category.get()),
+                };
+                let expected = shop.sales.values().filter(within).fold(Sums::NONE, |sum, fact| sum + fact.sums());
+                prop_assert_eq!(sold, expected);
+            }
+        }
+    }
+
+    #[test]
+    fn windows_of_shares_together_are_those_of_the_whole(shop in shop()) {
+        let mut whole = Reader::new();
+        let mut shares = [Reader::new(), Reader::new()];
+        for (_, change) in &shop.changes {
+            whole.read(change, false);
+            match change {
+                Change::Sale { sale, .. } => shares[(*sale % 2) as usize].read(change, true),
+                Change::Product { .. } => shares.iter_mut().for_each(|share| share.read(change, false)),
+            }
+        }
+        let boards: Vec<&WindowBoard> = shares.iter().map(|share| share.book.board()).collect();
+        for key in whole.book.board().keys() {
+            let expected = WindowSpan::ALL.map(|span| whole.book.board().window(key, span));
+            prop_assert_eq!(WindowBoard::windows_of_all(&boards, key), expected);
+        }
     }
 
     #[test]

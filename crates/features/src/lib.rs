@@ -8,6 +8,7 @@ mod error;
 mod guard;
 mod offline;
 mod panel;
+mod selling_hours;
 #[cfg(test)]
 mod small_shop;
 mod targets;
@@ -19,4 +20,5 @@ pub use error::FeatureError;
 pub use guard::check_for_leaks;
 pub use offline::OfflineStore;
 pub use panel::{Panel, PanelSource};
+pub use selling_hours::SellingHours;
 pub use targets::{Target, TargetRow};

@@ -7,8 +7,10 @@ use anyhow::{Context, bail};
 use chrono_tz::Tz;
 use figment::Figment;
 use figment::providers::{Env, Format, Toml};
+use sellcast_domain::window::WatermarkSettings;
 use sellcast_domain::{Arm, Currency, Experiment, TimeFrame};
 use sellcast_forecast::{ModelKind, ModelSet, PUBLISHED, UnknownModel};
+use sellcast_stream::{OutboxQueries, ProductColumns, SaleColumns, WorkerSettings};
 use sellcast_warehouse::{SourceMapping, WarehouseSettings};
 use serde::Deserialize;
 
@@ -22,6 +24,7 @@ pub(crate) struct Config {
     pub(crate) shop: Shop,
     pub(crate) forecast: Forecast,
     pub(crate) server: Server,
+    pub(crate) stream: StreamSection,
     /// Absent unless arms are to be compared.
     pub(crate) experiment: Option<ExperimentSection>,
     /// Absent until the shop's tables are mapped.
@@ -126,6 +129,69 @@ pub(crate) struct Server {
     pub(crate) port: u16,
 }
 
+/// How running sales are followed; nothing is unless a source is named.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct StreamSection {
+    pub(crate) lateness_seconds: u32,
+    pub(crate) still_after_seconds: u32,
+    pub(crate) poll_milliseconds: u32,
+    pub(crate) outbox: Option<OutboxSection>,
+    pub(crate) kafka: Option<KafkaSection>,
+}
+
+/// Debezium's topics on Kafka.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct KafkaSection {
+    brokers: String,
+    sales_topic: String,
+    products_topic: String,
+    group: Option<String>,
+    keyed_topic: Option<String>,
+    keyed_partitions: Option<u32>,
+    state_folder: Option<PathBuf>,
+    #[serde(default)]
+    sales: SaleColumns,
+    #[serde(default)]
+    products: ProductColumns,
+}
+
+impl KafkaSection {
+    /// The worker of a data folder.
+    pub(crate) fn worker(&self, dir: &Path, section: &StreamSection) -> WorkerSettings {
+        WorkerSettings {
+            brokers: self.brokers.clone(),
+            group: self.group.clone().unwrap_or_else(|| "sellcast".to_owned()),
+            sales_topic: self.sales_topic.clone(),
+            products_topic: self.products_topic.clone(),
+            keyed_topic: self.keyed_topic.clone().unwrap_or_else(|| "sellcast.sales".to_owned()),
+            keyed_partitions: self.keyed_partitions.unwrap_or(8),
+            state_folder: self.state_folder.clone().unwrap_or_else(|| dir.join("stream")),
+            sales: self.sales.clone(),
+            products: self.products.clone(),
+            watermark: WatermarkSettings { lateness_seconds: section.lateness_seconds, ..WatermarkSettings::default() },
+        }
+    }
+}
+
+/// A table of changes in the shop's SQLite database.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct OutboxSection {
+    /// Of the source unless given.
+    pub(crate) url: Option<String>,
+    newest: String,
+    changes: String,
+    snapshot: String,
+}
+
+impl OutboxSection {
+    pub(crate) fn queries(&self) -> OutboxQueries {
+        OutboxQueries { newest: self.newest.clone(), changes: self.changes.clone(), snapshot: self.snapshot.clone() }
+    }
+}
+
 impl Config {
     /// Reads the configuration of a data folder. A file named by hand must exist; the folder's own may be missing.
     pub(crate) fn load(dir: &Path, named: Option<&Path>) -> anyhow::Result<Self> {
@@ -158,6 +224,9 @@ impl Config {
         }
         if config.forecast.retrain_days == 0 {
             bail!("`forecast.retrain_days` is 0: at least 1 is needed");
+        }
+        if config.stream.outbox.is_some() && config.stream.kafka.is_some() {
+            bail!("`stream.outbox` and `stream.kafka` are both there: sales are followed in one way, remove the other");
         }
         config.forecast.dear_models.check(config.forecast.models)?;
         if let Some(experiment) = &config.experiment {
@@ -229,6 +298,10 @@ mod tests {
         refuses("[experiment]\nframe = \"week\"\narms = [\"mean_4w\", \"mean_8w\"]\n", &["experiment.arms", "`published`"]);
         refuses("[experiment]\nframe = \"week\"\narms = [\"published\", \"mean_8w\"]\nshare = [1]\n", &["experiment.share"]);
         refuses("[experiment]\nframe = \"fortnight\"\narms = [\"published\", \"mean_8w\"]\n", &["experiment.frame", "half_year"]);
+        refuses("[stream]\nlateness = 5\n", &["stream", "lateness_seconds"]);
+        let outbox = "[stream.outbox]\nnewest = \"\"\nchanges = \"\"\nsnapshot = \"\"\n";
+        let kafka = "[stream.kafka]\nbrokers = \"\"\nsales_topic = \"\"\nproducts_topic = \"\"\n";
+        refuses(&format!("{outbox}{kafka}"), &["stream.outbox", "stream.kafka"]);
         refuses("[nonsense]\nkey = 1\n", &["nonsense"]);
         let source = "[source]\nurl = \"postgres://ada:${SELLCAST_NOT_SET}@db/shop\"\ncategories.sql = \"\"\nproducts.sql = \"\"\ntransactions.sql = \"\"\n";
         refuses(source, &["SELLCAST_NOT_SET", "export"]);

@@ -13,7 +13,7 @@ use sellcast_store::{ArmDocuments, GenerationDocuments, LiveBoard, PredictionSto
 use sellcast_warehouse::{Progress, PseudonymKey, RunRecord, Warehouse};
 use tokio::sync::{Mutex, RwLock};
 
-use crate::config::Config;
+use crate::config::{ClockKind, Config};
 use crate::folder::Folder;
 use crate::model_files::Loaded;
 
@@ -189,6 +189,18 @@ impl Engine {
     /// A forecaster over the warehouse as it is now.
     pub(crate) async fn forecaster(&self) -> anyhow::Result<Forecaster<'_>> {
         Ok(Forecaster::open(&self.warehouse, self.settings()).await?)
+    }
+
+    /// The shop's clock: the board's, where a day is being replayed; else the system's, or the newest forecast's.
+    pub(crate) fn shop_time(&self) -> DateTime<Utc> {
+        if let Some(status) = self.board.status().filter(|status| status.replay.is_some()) {
+            return status.shop_time;
+        }
+        if self.config.shop.clock == ClockKind::System {
+            return Utc::now();
+        }
+        // Forecasts are made at the end of the day before: the day that they begin with has just started.
+        self.store.current().map_or_else(Utc::now, |generation| generation.generated_at + chrono::Duration::seconds(2))
     }
 
     /// As_of of the newest publication.

@@ -62,6 +62,10 @@ impl Folder {
         self.dir.join("models")
     }
 
+    pub(crate) fn stream(&self) -> PathBuf {
+        self.dir.join("stream")
+    }
+
     pub(crate) fn key(&self) -> PathBuf {
         self.dir.join("pseudonym.key")
     }

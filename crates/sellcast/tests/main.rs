@@ -9,6 +9,7 @@ mod demo;
 mod experiments;
 mod init;
 mod kills;
+mod live;
 mod operation;
 mod pages;
 mod path;

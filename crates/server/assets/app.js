@@ -82,6 +82,19 @@
   const events = new EventSource("/events");
   events.addEventListener("live", (event) => draw(JSON.parse(event.data)));
   events.addEventListener("generation", (event) => { wanted = event.data; renew(); });
+  // Sales have moved a running period: drawn anew, but not while the reader is at a form or another fetch runs.
+  let following = false;
+  events.addEventListener("sales", async () => {
+    if (following || document.hidden || !("follows" in main().dataset) || document.activeElement?.closest("#main form")) return;
+    following = true;
+    const { generation } = main().dataset;
+    try {
+      const next = await refresh(location.href, false);
+      // What `wanted` asks for is still to be announced.
+      if (next && generation !== next.dataset.generation) renew();
+    } catch { /* the next event tries again */ }
+    following = false;
+  });
   events.addEventListener("error", () => {
     if (bar.classList.contains("lost")) return;
     bar.classList.add("still", "lost");

@@ -58,6 +58,7 @@ impl Answered {
 struct Stamp {
     snapshot: u64,
     days_late: i64,
+    live: u64,
 }
 
 struct Kept {
@@ -193,7 +194,7 @@ fn key<'a>(uri: &'a Uri, headers: &HeaderMap) -> Cow<'a, str> {
 
 fn stamp(state: &AppState) -> Stamp {
     let (snapshot, as_of) = state.forecasts().stamp();
-    Stamp { snapshot, days_late: as_of.map_or(0, |as_of| state.today().days_since(as_of).max(0)) }
+    Stamp { snapshot, days_late: as_of.map_or(0, |as_of| state.today().days_since(as_of).max(0)), live: state.live_frames().round() }
 }
 
 fn respond(state: &AppState, kept: &Kept, asked: &HeaderMap, head: bool) -> Response {

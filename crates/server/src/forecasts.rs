@@ -166,10 +166,13 @@ impl Forecasts {
     pub(crate) async fn continuation_for(
         &self,
         edition: &Edition,
-        frame: TimeFrame,
+        frame: &FrameDocument,
         category: CategoryId,
         arm: Option<&str>,
     ) -> Result<Option<Arc<Continuation>>, Problem> {
+        if frame.live_as_of.is_some() {
+            return Ok(frame.rest(category).cloned());
+        }
         if let Some(arm) = arm {
             let id = edition.id();
             let read = self.store.arm_continuation(id, arm, category);
@@ -184,10 +187,13 @@ impl Forecasts {
     pub(crate) async fn continuation(
         &self,
         edition: &Edition,
-        frame: TimeFrame,
+        frame: &FrameDocument,
         category: CategoryId,
     ) -> Result<Option<Arc<Continuation>>, Problem> {
-        let id = edition.id();
+        if frame.live_as_of.is_some() {
+            return Ok(frame.rest(category).cloned());
+        }
+        let (id, frame) = (edition.id(), frame.document.time_frame);
         self.cached(&self.continuations, (id, frame, category), self.store.continuation(id, frame, category)).await
     }
 

@@ -106,3 +106,8 @@ pub(crate) fn invalid(errors: Vec<FieldError>) -> Problem {
 pub(crate) fn unknown_category(id: sellcast_domain::CategoryId) -> Problem {
     Problem::new(ProblemKind::NotFound, format!("no category `{id}` is forecast; `/api/v1/predictions/categories` lists those that are"))
 }
+
+/// The named product is not in the forecast.
+pub(crate) fn unknown_product(id: sellcast_domain::ProductId) -> Problem {
+    Problem::new(ProblemKind::NotFound, format!("no product `{id}` is forecast for this date; search for its name instead"))
+}

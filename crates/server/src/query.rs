@@ -113,6 +113,11 @@ impl Parameters {
         self.count("page", 1, MAX_PAGE, PAGES)
     }
 
+    /// The `live` parameter; true unless given.
+    pub(crate) fn live(&mut self) -> bool {
+        self.parsed("live", "true or false").unwrap_or(true)
+    }
+
     /// The user's key, of the header or the parameter.
     fn user_key(&mut self, headers: &HeaderMap) -> Option<String> {
         let is_key = |key: &str| !key.is_empty() && key.len() <= MAX_USER_KEY && !key.chars().any(char::is_control);
@@ -153,19 +158,22 @@ pub(crate) struct ListQuery {
     pub(crate) date: Option<ShopDay>,
     pub(crate) limit: u32,
     pub(crate) page: u32,
+    /// Whether a running period is to be told as it stands now.
+    pub(crate) live: bool,
     /// Who asks, where an experiment shows users different forecasts.
     pub(crate) user_key: Option<String>,
 }
 
 impl ListQuery {
-    /// Reads `timeFrame`, `date`, `limit`, `page` and the user's key.
+    /// Reads `timeFrame`, `date`, `limit`, `page`, `live` and the user's key.
     pub(crate) fn read(uri: &Uri, headers: &HeaderMap) -> Result<Self, Problem> {
-        let mut parameters = Parameters::read(uri, &["timeFrame", "date", "limit", "page", "userKey"]);
+        let mut parameters = Parameters::read(uri, &["timeFrame", "date", "limit", "page", "live", "userKey"]);
         let query = Self {
             frame: parameters.time_frame(),
             date: parameters.date(),
             limit: parameters.limit(),
             page: parameters.page(),
+            live: parameters.live(),
             user_key: parameters.user_key(headers),
         };
         parameters.finish()?;

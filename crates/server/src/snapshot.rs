@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use sellcast_domain::{
     CategoryId, CategoryPrediction, Continuation, Generation, GenerationId, PredictionDocument, ProductId, ProductPrediction, TimeFrame,
     TrackRecord,
@@ -10,17 +11,33 @@ use sellcast_domain::{
 use sellcast_store::{PredictionStore, StoreError};
 use tokio::task::spawn_blocking;
 
+use crate::live_document::Rests;
+
 /// A frame's document with the way from a category's id to its place.
 #[derive(Debug)]
 pub(crate) struct FrameDocument {
     pub(crate) document: PredictionDocument,
     places: HashMap<CategoryId, usize>,
+    /// Of a live forecast: up to which instant sales are in it.
+    pub(crate) live_as_of: Option<DateTime<Utc>>,
+    /// Of a live forecast: its products beyond the first 100.
+    rests: Rests,
 }
 
 impl FrameDocument {
     pub(crate) fn new(document: PredictionDocument) -> Self {
         let places = document.categories.iter().enumerate().map(|(place, category)| (category.category_id, place)).collect();
-        Self { document, places }
+        Self { document, places, live_as_of: None, rests: Rests::new() }
+    }
+
+    /// A live forecast.
+    pub(crate) fn live(document: PredictionDocument, rests: Rests, as_of: DateTime<Utc>) -> Self {
+        Self { live_as_of: Some(as_of), rests, ..Self::new(document) }
+    }
+
+    /// A live forecast's products of a category beyond the first 100.
+    pub(crate) fn rest(&self, id: CategoryId) -> Option<&Arc<Continuation>> {
+        self.rests.get(&id)
     }
 
     /// A category's place in the document.

@@ -14,12 +14,16 @@ use crate::answers::Answers;
 use crate::clock::Clock;
 use crate::forecasts::Forecasts;
 use crate::graphql::{self, ForecastSchema};
+use crate::live_frames::LiveFrames;
+use crate::live_sales::LiveSales;
 use crate::settings::ServerSettings;
 use crate::snapshot::Snapshot;
 use crate::what_if::WhatIf;
 
 /// How long to wait before a generation that could not be read is tried again.
 const RETRY_LOADING: Duration = Duration::from_secs(2);
+/// How often the stream of sales is looked at.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(500);
 
 /// The server's state. Clones share everything.
 #[derive(Clone)]
@@ -32,6 +36,7 @@ struct Inner {
     live: LiveBoard,
     clock: Clock,
     forecasts: Forecasts,
+    live_frames: LiveFrames,
     answers: Answers,
     schema: ForecastSchema,
     permits: Semaphore,
@@ -56,6 +61,7 @@ impl AppState {
             closing: watch::Sender::new(false),
             clock,
             forecasts,
+            live_frames: LiveFrames::new(),
             settings,
             metrics,
             what_if: OnceLock::new(),
@@ -70,6 +76,18 @@ impl AppState {
     pub fn answering(self, what_if: Arc<dyn WhatIf>) -> Self {
         self.inner.what_if.get_or_init(|| what_if);
         self
+    }
+
+    /// Names who follows the sales; the first one named is followed. Needs a tokio runtime around it.
+    #[must_use]
+    pub fn following(self, sales: Arc<dyn LiveSales>) -> Self {
+        self.inner.live_frames.follow(sales);
+        tokio::spawn(look(Arc::downgrade(&self.inner)));
+        self
+    }
+
+    pub(crate) fn live_frames(&self) -> &LiveFrames {
+        &self.inner.live_frames
     }
 
     pub(crate) fn what_if(&self) -> Option<&Arc<dyn WhatIf>> {
@@ -159,6 +177,16 @@ async fn follow(state: Weak<Inner>, mut published: watch::Receiver<Option<Arc<Ge
         if published.changed().await.is_err() || state.strong_count() == 0 {
             return;
         }
+    }
+}
+
+/// Looks whether the sales have moved on.
+async fn look(state: Weak<Inner>) {
+    let mut seen = None;
+    while let Some(inner) = state.upgrade() {
+        seen = inner.live_frames.look(seen);
+        drop(inner);
+        tokio::time::sleep(BETWEEN_LOOKS).await;
     }
 }
 

@@ -141,11 +141,22 @@ async fn tools_can_read_the_schema() {
         let found = types.iter().find(|kind| kind["name"] == name).unwrap_or_else(|| panic!("no type {name}"));
         found["fields"].as_array().expect("fields").iter().map(|field| field["name"].as_str().unwrap_or_default().to_owned()).collect()
     };
-    assert_eq!(fields("Query"), ["predictions", "categoryPrediction"]);
+    assert_eq!(fields("Query"), ["predictions", "categoryPrediction", "categoryWindows", "productWindows"]);
     assert_eq!(fields("Category"), ["id", "name", "predictedSalesAmount", "confidenceScore", "rank", "topProducts"]);
     assert_eq!(fields("Product"), ["id", "name", "predictedQuantity", "predictedAmount", "confidenceScore", "rank"]);
     assert_eq!(
         fields("PredictionResult"),
-        ["timeFrame", "periodStart", "periodEnd", "generatedAt", "generationTimestamp", "modelVersion", "categories"]
+        [
+            "timeFrame",
+            "periodStart",
+            "periodEnd",
+            "generatedAt",
+            "generationTimestamp",
+            "modelVersion",
+            "basis",
+            "liveAsOf",
+            "streamStillSince",
+            "categories"
+        ]
     );
 }

@@ -4,6 +4,7 @@ mod app;
 mod caching;
 mod events;
 mod graphql;
+mod live;
 mod operators;
 mod pages;
 mod rest;

@@ -65,7 +65,7 @@ async fn the_api_is_described() {
         .iter()
         .map(|parameter| (parameter["name"].as_str().unwrap_or_default(), parameter["required"].as_bool().unwrap_or_default()))
         .collect();
-    assert_eq!(named, [("timeFrame", true), ("date", false), ("limit", false), ("page", false), ("userKey", false)]);
+    assert_eq!(named, [("timeFrame", true), ("date", false), ("limit", false), ("page", false), ("live", false), ("userKey", false)]);
     assert_eq!(parameters[0]["schema"]["enum"].as_array().map(Vec::len), Some(6), "{}", parameters[0]);
     assert_eq!((&parameters[2]["schema"]["minimum"], &parameters[2]["schema"]["maximum"]), (&1.into(), &100.into()), "{}", parameters[2]);
     // Every reference leads somewhere.

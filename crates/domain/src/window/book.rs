@@ -4,12 +4,15 @@
 //! there, updates and deletions retract what they replace, and an old version that comes late is left alone. Deleted
 //! sales are remembered until their time is over, or an old version could bring them back.
 
+use std::collections::HashMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::board::WindowBoard;
 use super::fact::{EventTime, SaleFact, Version};
 use super::hash::IdMap;
-use super::sums::Quantity;
+use super::span::WindowKey;
+use super::sums::{Quantity, Sums};
 use super::watermark::Arrival;
 use crate::{CategoryId, Money, ProductId, SaleId};
 
@@ -121,6 +124,8 @@ struct Home {
 pub struct SaleBook {
     sales: IdMap<i64, Entry>,
     homes: IdMap<i64, Home>,
+    /// The category whose windows a category's sales are in, where that is another one.
+    groups: IdMap<i64, i64>,
     board: WindowBoard,
     emptied_at: u64,
     counts: StandingCounts,
@@ -162,7 +167,7 @@ impl SaleBook {
     }
 
     fn settle(&mut self, sale: SaleId, version: Version, row: Held, arrival: Arrival) -> Outcome {
-        let entry = Entry::new(version, row);
+        let mut entry = Entry::new(version, row);
         if entry.position < self.emptied_at {
             return Outcome::Known;
         }
@@ -174,6 +179,10 @@ impl SaleBook {
             if entry.version() <= held.version() {
                 return Outcome::Known;
             }
+            if entry.sale().is_none() || entry.at < begins_at {
+                // Remembered for as long as the version before would be taken, if it came again.
+                entry = Entry::new(version, Held::Deleted(entry.at.max(held.at)));
+            }
             let old = std::mem::replace(held, entry).sale();
             // The head moves first: then both are judged by the same windows.
             if let Some(new) = entry.sale() {
@@ -181,7 +190,7 @@ impl SaleBook {
             }
             for (fact, adds) in [(old, false), (entry.sale(), true)] {
                 let Some(fact) = fact else { continue };
-                let category = self.homes.get(&fact.product.get()).and_then(|home| home.category);
+                let category = windowed(&self.homes, &self.groups, fact.product);
                 if adds { self.board.add(&fact, category) } else { self.board.retract(&fact, category) }
             }
             return Outcome::Applied;
@@ -193,7 +202,7 @@ impl SaleBook {
             if arrival == Arrival::Late {
                 return Outcome::Late;
             }
-            let category = self.homes.get(&fact.product.get()).and_then(|home| home.category);
+            let category = windowed(&self.homes, &self.groups, fact.product);
             self.board.add(&fact, category);
         }
         self.sales.insert(sale.get(), entry);
@@ -210,9 +219,45 @@ impl SaleBook {
         let old = std::mem::replace(home, Home { category, version }).category;
         if old != category {
             self.counts.moved += u64::from(old.is_some());
-            self.board.move_product(product, old, category);
+            self.board.move_product(product, grouped(&self.groups, old), grouped(&self.groups, category));
         }
         true
+    }
+
+    /// Says which categories are summed into others: each with the one whose windows its sales are in, such as its ancestor
+    /// at the level that is forecast. A category that is not named has windows of its own. Windows move accordingly.
+    pub fn regroup(&mut self, groups: impl IntoIterator<Item = (CategoryId, CategoryId)>) {
+        let groups: IdMap<i64, i64> = groups.into_iter().map(|(category, group)| (category.get(), group.get())).collect();
+        for (product, home) in &self.homes {
+            let (from, to) = (grouped(&self.groups, home.category), grouped(&groups, home.category));
+            if from != to {
+                self.board.move_product(ProductId::from(*product), from, to);
+            }
+        }
+        self.groups = groups;
+    }
+
+    /// What was sold under each key from an instant on, or `None` when tiles do not reach back to it.
+    pub fn sold_since(&self, keys: &[WindowKey], since: EventTime) -> Option<Vec<Sums>> {
+        if since < self.board.begins_at() {
+            return None;
+        }
+        let first_hour = since.seconds().div_ceil(3600);
+        let mut sold: Vec<Sums> = keys.iter().map(|key| self.board.sold_from_hour(*key, first_hour)).collect();
+        if since.seconds() % 3600 != 0 {
+            // Days of some zones begin within an hour: what came after that is found among the rows.
+            let places: HashMap<WindowKey, usize> = keys.iter().enumerate().map(|(place, key)| (*key, place)).collect();
+            let within = |at: EventTime| at >= since && at.seconds() < first_hour * 3600;
+            for fact in self.sales.values().filter(|entry| within(entry.at)).filter_map(Entry::sale) {
+                let category = windowed(&self.homes, &self.groups, fact.product).map(WindowKey::Category);
+                for key in category.into_iter().chain([WindowKey::Product(fact.product)]) {
+                    if let Some(place) = places.get(&key) {
+                        sold[*place] += fact.sums();
+                    }
+                }
+            }
+        }
+        Some(sold)
     }
 
     /// The category of a product and since which version of its row.
@@ -220,27 +265,30 @@ impl SaleBook {
         self.homes.get(&product.get()).map_or((None, Version::NONE), |home| (home.category, home.version))
     }
 
-    /// Removes all sales of some products and hands them over: another book takes them.
+    /// Hands all sales of some products over to another book. That they are not here any more is remembered like a
+    /// deletion: or an old version that comes late, perhaps of another product, would be taken for the newest.
     pub fn take(&mut self, is_taken: impl Fn(ProductId) -> bool) -> Vec<(SaleId, Version, SaleFact)> {
         let mut taken = Vec::new();
-        self.sales.retain(|sale, entry| match entry.sale() {
-            Some(fact) if is_taken(fact.product) => {
+        let begins_at = self.board.begins_at();
+        for (sale, entry) in &mut self.sales {
+            if let Some(fact) = entry.sale().filter(|fact| fact.occurred_at >= begins_at && is_taken(fact.product)) {
                 taken.push((SaleId::from(*sale), entry.version(), fact));
-                false
+                *entry = Entry::new(entry.version(), Held::Deleted(fact.occurred_at));
             }
-            _ => true,
-        });
+        }
         for (_, _, fact) in &taken {
-            let category = self.home(fact.product).0;
+            let category = windowed(&self.homes, &self.groups, fact.product);
             self.board.retract(fact, category);
         }
         taken
     }
 
-    /// Removes one sale without remembering it, as [`SaleBook::take`] did.
-    pub fn forget(&mut self, sale: SaleId) {
-        if let Some(fact) = self.sales.remove(&sale.get()).and_then(|entry| entry.sale()) {
-            let category = self.home(fact.product).0;
+    /// Remembers that a sale was handed over, as [`SaleBook::take`] did.
+    pub fn hand_over(&mut self, sale: SaleId) {
+        let Some(entry) = self.sales.get_mut(&sale.get()) else { return };
+        if let Some(fact) = entry.sale() {
+            *entry = Entry::new(entry.version(), Held::Deleted(fact.occurred_at));
+            let category = windowed(&self.homes, &self.groups, fact.product);
             self.board.retract(&fact, category);
         }
     }
@@ -253,7 +301,9 @@ impl SaleBook {
         self.emptied_at = position;
         let emptied: Vec<i64> = self.sales.iter().filter(|(_, entry)| entry.position < position).map(|(sale, _)| *sale).collect();
         for sale in emptied {
-            self.forget(SaleId::from(sale));
+            self.hand_over(SaleId::from(sale));
+            // What `emptied_at` says need not be remembered row by row.
+            self.sales.remove(&sale);
         }
     }
 
@@ -298,4 +348,13 @@ impl SaleBook {
     pub fn bytes(&self) -> usize {
         self.sales.capacity() * size_of::<(i64, Entry)>() + self.homes.capacity() * size_of::<(i64, Home)>() + self.board.bytes()
     }
+}
+
+/// The category whose windows a product is in.
+fn windowed(homes: &IdMap<i64, Home>, groups: &IdMap<i64, i64>, product: ProductId) -> Option<CategoryId> {
+    grouped(groups, homes.get(&product.get()).and_then(|home| home.category))
+}
+
+fn grouped(groups: &IdMap<i64, i64>, category: Option<CategoryId>) -> Option<CategoryId> {
+    category.map(|category| groups.get(&category.get()).map_or(category, |group| CategoryId::from(*group)))
 }

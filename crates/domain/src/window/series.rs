@@ -40,6 +40,11 @@ pub(super) struct KeySeries {
 }
 
 impl KeySeries {
+    /// An empty one to which all of these can be added.
+    pub(super) fn for_all_of(shares: &[&Self]) -> Self {
+        Self { customers: CustomerSample::for_all_of(shares.iter().map(|share| &share.customers)), ..Self::default() }
+    }
+
     /// Adds sums at a minute that is not before the oldest kept hour nor after the head.
     pub(super) fn add(&mut self, minute: u32, sums: Sums, frontier: Frontier) {
         if self.head != frontier.head {
@@ -124,6 +129,11 @@ impl KeySeries {
     pub(super) fn window(&self, span: WindowSpan, minute: u32) -> Sums {
         let (first, last) = span.range(minute);
         self.tiles(span.tile()).sum(first, last)
+    }
+
+    /// What was sold from an hour on.
+    pub(super) fn sold_from_hour(&self, first: u32) -> Sums {
+        self.hours.from(first).iter().fold(Sums::NONE, |sum, tile| sum + tile.sums)
     }
 
     pub(super) fn customers(&self, span: WindowSpan, minute: u32) -> DistinctCustomers {

@@ -11,6 +11,7 @@ mod init_talk;
 mod models;
 mod replay;
 mod serve;
+mod stream;
 mod train;
 
 use std::path::{Path, PathBuf};
@@ -56,6 +57,8 @@ enum Command {
     Serve(serve::Serve),
     /// Everything in one process: ingest, train, forecast, serve, and again every night.
     Run(serve::Run),
+    /// Follow the shop's changes on Kafka as one worker of a group, without serving.
+    Stream(stream::Stream),
     /// Print every configuration key with its default.
     Config,
 }
@@ -118,6 +121,7 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Replay(command) => Box::pin(command.run()).await,
         Command::Serve(command) => command.run().await,
         Command::Run(command) => Box::pin(command.run()).await,
+        Command::Stream(command) => command.run().await,
         Command::Config => {
             print(DEFAULTS);
             Ok(())

@@ -15,10 +15,10 @@ use tokio::task::JoinHandle;
 
 use super::ingest::summary;
 use super::{Failure, Place, print};
-use crate::config::ClockKind;
 use crate::engine::Engine;
 use crate::jobs::{Jobs, Nightly, Train};
 use crate::progress::Reporter;
+use crate::stream::Following;
 use crate::what_if::Answerer;
 
 #[derive(Args)]
@@ -44,6 +44,7 @@ pub(super) struct Running {
     pub(super) address: SocketAddr,
     stop: watch::Sender<bool>,
     task: JoinHandle<std::io::Result<()>>,
+    following: Option<Following>,
 }
 
 impl Running {
@@ -61,13 +62,21 @@ impl Running {
         let address = listener.local_addr()?;
         let settings = ServerSettings::new(engine.config.shop.name.clone(), engine.config.shop.time_zone);
         let what_if = Arc::new(Answerer::new(engine));
-        let state = AppState::new(engine.store.clone(), engine.board.clone(), clock(engine), settings).answering(what_if);
+        let clock: Clock = {
+            let engine = engine.clone();
+            Arc::new(move || engine.shop_time())
+        };
+        let mut state = AppState::new(engine.store.clone(), engine.board.clone(), clock, settings).answering(what_if);
+        let following = Following::start(engine)?;
+        if let Some(following) = &following {
+            state = state.following(following.sales());
+        }
         let (stop, mut stopped) = watch::channel(false);
         let shutdown = async move {
             stopped.wait_for(|stop| *stop).await.map(drop).unwrap_or_default();
         };
         let task = tokio::spawn(sellcast_server::serve(listener, state, shutdown));
-        Ok(Self { address, stop, task })
+        Ok(Self { address, stop, task, following })
     }
 
     /// Waits for Ctrl-C or SIGTERM, then stops.
@@ -78,27 +87,14 @@ impl Running {
             _ = terminate.recv() => {}
         }
         self.stop.send_replace(true);
+        if let Some(following) = self.following {
+            following.stop().await;
+        }
         match tokio::time::timeout(Duration::from_secs(5), self.task).await {
             Ok(served) => Ok(served??),
             Err(_) => Ok(()),
         }
     }
-}
-
-/// The shop's clock: the board's, where a day is being replayed; else the system's, or the newest forecast's.
-fn clock(engine: &Arc<Engine>) -> Clock {
-    let (board, published) = (engine.board.clone(), engine.store.subscribe());
-    let kind = engine.config.shop.clock;
-    Arc::new(move || {
-        if let Some(status) = board.status().filter(|status| status.replay.is_some()) {
-            return status.shop_time;
-        }
-        if kind == ClockKind::System {
-            return Utc::now();
-        }
-        // Forecasts are made at the end of the day before: the day that they begin with has just started.
-        published.borrow().as_ref().map_or_else(Utc::now, |generation| generation.generated_at + chrono::Duration::seconds(2))
-    })
 }
 
 impl Serve {

@@ -9,6 +9,7 @@ use super::error;
 use super::product::Product;
 use super::query::Source;
 use crate::query::page_of;
+use crate::ranked::ranked;
 use crate::wording::round_share;
 
 pub(super) struct Category {
@@ -51,35 +52,14 @@ impl Category {
         let (limit, offset) = page_of(limit, page).map_err(error)?;
         let source = &self.source;
         let category = self.predicted();
-        let mut products: Vec<Product> = category
-            .top_products
-            .iter()
-            .skip(offset)
-            .take(limit)
-            .map(|product| Product {
-                id: product.product_id,
-                name: product.product_name.clone(),
-                quantity: product.predicted_quantity,
-                amount: product.predicted_amount,
-                confidence: source.edition.confidence(product.confidence_score, &source.frame),
-                rank: product.rank,
-            })
-            .collect();
-        let first = category.top_products.len();
-        if products.len() < limit && category.total_products as usize > first {
-            let frame = source.frame.document.time_frame;
-            let rest = source.state.forecasts().continuation(&source.edition, frame, category.category_id).await.map_err(error)?;
-            let missing = limit - products.len();
-            let continued = rest.iter().flat_map(|rest| &rest.products).skip(offset.saturating_sub(first)).take(missing);
-            products.extend(continued.map(|product| Product {
-                id: product.product_id,
-                name: product.product_name.clone(),
-                quantity: product.predicted_quantity,
-                amount: product.predicted_amount,
-                confidence: source.edition.confidence(product.confidence_score, &source.frame),
-                rank: product.rank,
-            }));
-        }
+        let (first, is_live) = (&category.top_products, source.frame.live_as_of.is_some());
+        let rest = if is_live || (offset + limit > first.len() && category.total_products as usize > first.len()) {
+            source.state.forecasts().continuation(&source.edition, &source.frame, category.category_id).await.map_err(error)?
+        } else {
+            None
+        };
+        let items = ranked(first, rest.as_ref().map_or(&[][..], |rest| &rest.products));
+        let products = items.into_iter().skip(offset).take(limit).map(|item| Product::of(item, source)).collect();
         Ok(products)
     }
 }

@@ -6,6 +6,7 @@ mod product;
 mod query;
 mod result;
 mod time_frame;
+mod windows;
 
 use async_graphql::{EmptyMutation, EmptySubscription, Request, Response as Answer, Schema, Value};
 use async_graphql_axum::GraphQLResponse;

@@ -3,6 +3,8 @@
 use async_graphql::{ID, Object};
 use sellcast_domain::{Money, ProductId};
 
+use super::query::Source;
+use crate::ranked::Ranked;
 use crate::wording::{round_quantity, round_share};
 
 pub(super) struct Product {
@@ -12,6 +14,30 @@ pub(super) struct Product {
     pub(super) amount: Money,
     pub(super) confidence: f64,
     pub(super) rank: u32,
+}
+
+impl Product {
+    pub(super) fn of(item: Ranked<'_>, source: &Source) -> Self {
+        let sure = |said| source.edition.confidence(said, &source.frame);
+        match item {
+            Ranked::First(product) => Self {
+                id: product.product_id,
+                name: product.product_name.clone(),
+                quantity: product.predicted_quantity,
+                amount: product.predicted_amount,
+                confidence: sure(product.confidence_score),
+                rank: product.rank,
+            },
+            Ranked::Continued(product) => Self {
+                id: product.product_id,
+                name: product.product_name.clone(),
+                quantity: product.predicted_quantity,
+                amount: product.predicted_amount,
+                confidence: sure(product.confidence_score),
+                rank: product.rank,
+            },
+        }
+    }
 }
 
 /// A product's forecast.

@@ -9,6 +9,7 @@ use super::category::Category;
 use super::error;
 use super::query::Source;
 use super::time_frame::TimeFrame;
+use crate::live_frames::Basis;
 use crate::query::page_of;
 use crate::routes::{period_end, period_start};
 
@@ -47,6 +48,27 @@ impl PredictionResult {
     /// Version of the models' combination.
     async fn model_version(&self) -> &str {
         &self.source.frame.document.model_version
+    }
+
+    /// `live` for sold so far and the expected rest, `batch` for the forecast as it was published.
+    async fn basis(&self) -> &str {
+        self.source.basis.name()
+    }
+
+    /// Up to which instant sales are in a live forecast.
+    async fn live_as_of(&self) -> Option<String> {
+        match &self.source.basis {
+            Basis::Live(as_of) => Some(as_of.to_rfc3339_opts(SecondsFormat::Secs, true)),
+            _ => None,
+        }
+    }
+
+    /// Since when the stream of sales stands still, where a live forecast was asked for and cannot be had for that.
+    async fn stream_still_since(&self) -> Option<String> {
+        match &self.source.basis {
+            Basis::Still(since) => since.map(|since| since.to_rfc3339_opts(SecondsFormat::Secs, true)),
+            _ => None,
+        }
     }
 
     /// Categories by rank, best first; `limit` 1 to 100, `page` from 1.

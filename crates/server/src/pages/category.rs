@@ -13,6 +13,7 @@ use super::{drawn, future_weeks};
 use crate::charts::{self, Fan, Svg};
 use crate::problems::{ApiError, field_error, invalid, unknown_category};
 use crate::query::{Parameters, Segment};
+use crate::ranked::{Ranked, ranked};
 use crate::state::AppState;
 use crate::wording::{before, frame_word, group, percent, units};
 
@@ -61,19 +62,27 @@ pub(super) async fn page(State(state): State<AppState>, Segment(id): Segment, Or
     let filters = Filters::read(&mut parameters);
     parameters.finish()?;
     let id: CategoryId = id.parse().map_err(|_| invalid(vec![field_error("id", "is not a category's id", "a whole number")]))?;
-    let view = View::load(&state, frame, date).await?;
+    let view = View::live(&state, frame, date).await?;
     let category = view.frame.category(id).ok_or_else(|| unknown_category(id))?;
     let history = state.forecasts().history(&view.edition, id).await?;
     let selected = filters.select(category, |said| view.sure(said));
     let first = selected.len();
     let count = if filters.are_none() { category.total_products as usize } else { first };
     let wanted = (ROWS * (page as usize - 1)).min(count)..(ROWS * page as usize).min(count);
-    let continued = if wanted.end > first { state.forecasts().continuation(&view.edition, frame, id).await? } else { None };
+    let wants_rest = filters.are_none() && (wanted.end > first || view.frame.live_as_of.is_some());
+    let continued = if wants_rest { state.forecasts().continuation(&view.edition, &view.frame, id).await? } else { None };
     let scale = Scale::of(category);
-    let mut rows: Vec<Row> =
-        selected.iter().skip(wanted.start).take(wanted.len()).map(|product| row(&view, id, product, &scale, history.as_deref())).collect();
-    let rest = continued.iter().flat_map(|continued| &continued.products).skip(wanted.start.saturating_sub(first));
-    rows.extend(rest.take(wanted.len() - rows.len()).map(|product| continued_row(&view, product, &scale)));
+    let items = match &continued {
+        Some(continued) => ranked(&category.top_products, &continued.products),
+        None => selected.into_iter().map(Ranked::First).collect(),
+    };
+    let shown = items.into_iter().skip(wanted.start).take(wanted.len());
+    let rows: Vec<Row> = shown
+        .map(|item| match item {
+            Ranked::First(product) => row(&view, id, product, &scale, history.as_deref()),
+            Ranked::Continued(product) => continued_row(&view, product, &scale),
+        })
+        .collect();
     let path = format!("/categories/{id}");
     let pages = count.div_ceil(ROWS).max(1) as u32;
     let document = CategoryPage {

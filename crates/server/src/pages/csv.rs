@@ -22,7 +22,7 @@ pub(super) async fn categories(State(state): State<AppState>, OriginalUri(uri): 
     let mut parameters = Parameters::read(&uri, &["frame", "date"]);
     let (frame, date) = (parameters.frame(), parameters.date());
     parameters.finish()?;
-    let view = View::load(&state, frame, date).await?;
+    let view = View::live(&state, frame, date).await?;
     let mut table = Table::new(&[
         "rank",
         "category_id",
@@ -70,7 +70,7 @@ pub(super) async fn products(State(state): State<AppState>, OriginalUri(uri): Or
     let filters = Filters::read(&mut parameters);
     parameters.finish()?;
     let id = id.unwrap_or(CategoryId::from(0));
-    let view = View::load(&state, frame, date).await?;
+    let view = View::live(&state, frame, date).await?;
     let category = view.frame.category(id).ok_or_else(|| unknown_category(id))?;
     let mut table = Table::new(&[
         "rank",
@@ -114,7 +114,7 @@ pub(super) async fn products(State(state): State<AppState>, OriginalUri(uri): Or
         ]);
     }
     if filters.are_none() {
-        let continued = state.forecasts().continuation(&view.edition, frame, id).await?;
+        let continued = state.forecasts().continuation(&view.edition, &view.frame, id).await?;
         for product in continued.iter().flat_map(|continued| &continued.products) {
             table.row(&[
                 &product.rank.to_string(),

@@ -85,7 +85,7 @@ pub(super) async fn page(State(state): State<AppState>, OriginalUri(uri): Origin
     let mut parameters = Parameters::read(&uri, &["frame", "date", "page"]);
     let (frame, date, page) = (parameters.frame(), parameters.date(), parameters.page());
     parameters.finish()?;
-    let view = View::load(&state, frame, date).await?;
+    let view = View::live(&state, frame, date).await?;
     let record = state.forecasts().record(&view.edition).await?;
     let document = &view.frame.document;
     let count = document.categories.len();

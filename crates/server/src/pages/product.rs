@@ -4,17 +4,14 @@
 use askama::Template;
 use axum::extract::{OriginalUri, State};
 use axum::response::Response;
-use sellcast_domain::{
-    CategoryHistory, CategoryId, CategoryPrediction, Continuation, Interval, Money, Problem, ProblemKind, ProductId, ProductPrediction,
-    TopK,
-};
+use sellcast_domain::{CategoryHistory, CategoryId, CategoryPrediction, Continuation, Interval, Money, ProductId, ProductPrediction, TopK};
 
 use super::shell::{Section, Shell};
 use super::view::View;
 use super::what_if_form::{self, Asked};
 use super::{drawn, filters, future_weeks};
 use crate::charts::{self, Fan, Svg};
-use crate::problems::{ApiError, field_error, invalid};
+use crate::problems::{ApiError, field_error, invalid, unknown_product};
 use crate::query::{Parameters, Segment};
 use crate::state::AppState;
 use crate::wording::{before, frame_word, group, measured_percent, percent, units};
@@ -77,7 +74,7 @@ pub(super) async fn page(State(state): State<AppState>, Segment(id): Segment, Or
     let form = what_if_form::Form::read(&parameters);
     parameters.finish()?;
     let id: ProductId = id.parse().map_err(|_| invalid(vec![field_error("id", "is not a product's id", "a whole number")]))?;
-    let view = View::load(&state, frame, date).await?;
+    let view = View::live(&state, frame, date).await?;
     let category = home_of(&state, &view, id).ok_or_else(|| unknown_product(id))?;
     let history = state.forecasts().history(&view.edition, category.category_id).await?;
     let ahead = future_weeks::of_product(&state, &view, category.category_id, id).await?;
@@ -89,7 +86,7 @@ pub(super) async fn page(State(state): State<AppState>, Segment(id): Segment, Or
     if let Some(product) = category.top_products.iter().find(|product| product.product_id == id) {
         return drawn(&base.among_the_first(product));
     }
-    let continued = state.forecasts().continuation(&view.edition, frame, category.category_id).await?;
+    let continued = state.forecasts().continuation(&view.edition, &view.frame, category.category_id).await?;
     drawn(&base.beyond(continued.as_deref())?)
 }
 
@@ -265,8 +262,4 @@ fn home_of<'a>(state: &AppState, view: &'a View, id: ProductId) -> Option<&'a Ca
         view.frame.document.categories.iter().find(holds)
     };
     known.and_then(|category| view.frame.category(category)).or_else(listed)
-}
-
-fn unknown_product(id: ProductId) -> Problem {
-    Problem::new(ProblemKind::NotFound, format!("no product `{id}` is forecast for this date; search for its name instead"))
 }

@@ -1,11 +1,12 @@
 //! What stands around every page: header with the frame switch and search, the live bar, the footer.
 
-use chrono::SecondsFormat;
+use chrono::{DateTime, SecondsFormat, Utc};
 use sellcast_domain::{ShopDay, TimeFrame};
 
 use super::links::Link;
 use super::view::View;
 use crate::assets::{ADDRESSES, Addresses};
+use crate::live_frames::Basis;
 use crate::live_view::LiveView;
 use crate::state::AppState;
 use crate::wording::{day_long, day_short, frame_label};
@@ -25,6 +26,8 @@ pub(super) struct Shell {
     pub(super) assets: &'static Addresses,
     /// Id of the generation shown, which the script compares with events; empty before the first.
     pub(super) generation: String,
+    /// Whether the page is to be drawn anew when sales have moved on.
+    pub(super) follows: bool,
     pub(super) footer: Option<Footer>,
     /// What to know before reading on.
     pub(super) notices: Vec<Notice>,
@@ -80,6 +83,7 @@ impl Shell {
             live: LiveView::of(state, status.as_ref()),
             assets: &ADDRESSES,
             generation: snapshot.map(|snapshot| snapshot.generation.generation_id.to_string()).unwrap_or_default(),
+            follows: false,
             footer: None,
             notices: Vec::new(),
         }
@@ -92,6 +96,7 @@ impl Shell {
         shell.section = section;
         shell.frames = frame_links(path, frame, view.date);
         shell.date = view.date;
+        shell.follows = view.basis.is_some() && state.live_frames().sales().is_some();
         shell.home = view.link("/").to_string();
         shell.record = view.link("/record").to_string();
         shell.footer = Some(Footer::of(state, view));
@@ -146,6 +151,7 @@ fn notices(state: &AppState, view: &View, path: &str) -> Vec<Notice> {
         );
         notices.push(Notice { text, href: None });
     }
+    notices.extend(view.basis.as_ref().and_then(|basis| told(state, basis)).map(|text| Notice { text, href: None }));
     if let Some(fallback) = &view.frame.document.fallback {
         notices.push(Notice { text: sentence(fallback), href: None });
     } else if generation.stage == sellcast_domain::Stage::Baselines {
@@ -153,6 +159,22 @@ fn notices(state: &AppState, view: &View, path: &str) -> Vec<Notice> {
         notices.push(Notice { text, href: None });
     }
     notices
+}
+
+/// What a running period's numbers are, where sales are followed.
+fn told(state: &AppState, basis: &Basis) -> Option<String> {
+    let zone = state.settings().zone;
+    let when = |instant: &DateTime<Utc>| {
+        let local = instant.with_timezone(&zone);
+        let day = ShopDay::of(*instant, zone);
+        if day == state.today() { local.format("%H:%M").to_string() } else { format!("{} on {}", local.format("%H:%M"), day_long(day)) }
+    };
+    match basis {
+        Basis::Live(as_of) => Some(format!("Live: what is sold up to {} and what is expected of the rest.", when(as_of))),
+        Basis::Batch => None,
+        Basis::Still(Some(since)) => Some(format!("No sales have come since {}: this is the forecast as it was published.", when(since))),
+        Basis::Still(None) => Some("Sales are not followed yet: this is the forecast as it was published.".to_owned()),
+    }
 }
 
 /// A fragment as a sentence of its own.

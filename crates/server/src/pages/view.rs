@@ -7,6 +7,7 @@ use sellcast_domain::{CategoryHistory, CategoryId, Currency, Money, Problem, Pro
 
 use super::links::Link;
 use crate::forecasts::Edition;
+use crate::live_frames::Basis;
 use crate::snapshot::FrameDocument;
 use crate::state::AppState;
 
@@ -14,6 +15,8 @@ use crate::state::AppState;
 pub(super) struct View {
     pub(super) edition: Edition,
     pub(super) frame: Arc<FrameDocument>,
+    /// `None` on pages that show published numbers whatever is sold.
+    pub(super) basis: Option<Basis>,
     /// The week's forecast, for charts whose grain is the week.
     pub(super) week: Option<Arc<FrameDocument>>,
     /// The date as it stands in the address.
@@ -25,7 +28,14 @@ impl View {
         let edition = state.forecasts().edition(date, state.today()).await?;
         let week = state.forecasts().document(&edition, TimeFrame::Week).await.ok();
         let frame = state.forecasts().document(&edition, frame).await?;
-        Ok(Self { edition, frame, week, date })
+        Ok(Self { edition, frame, basis: None, week, date })
+    }
+
+    /// The same with a running period as it stands now.
+    pub(super) async fn live(state: &AppState, frame: TimeFrame, date: Option<ShopDay>) -> Result<Self, Problem> {
+        let view = Self::load(state, frame, date).await?;
+        let shown = state.shown(&view.edition, view.frame.clone(), None, true).await?;
+        Ok(Self { frame: shown.frame, basis: Some(shown.basis), ..view })
     }
 
     pub(super) fn time_frame(&self) -> TimeFrame {

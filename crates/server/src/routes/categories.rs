@@ -10,6 +10,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::answers::Answered;
 use crate::forecasts::Edition;
+use crate::live_frames::{Basis, Shown};
 use crate::problems::{ApiError, ProblemBody};
 use crate::query::ListQuery;
 use crate::snapshot::FrameDocument;
@@ -33,6 +34,9 @@ pub(super) struct ListParameters {
     /// Which page, from 1. Beyond the last page the list is empty.
     #[param(minimum = 1, maximum = 1_000_000, default = 1)]
     page: Option<u32>,
+    /// Whether a running period is told as it stands now: sold so far and the expected rest. False for the published forecast.
+    #[param(default = true)]
+    live: Option<bool>,
     /// Who asks: decides the arm of a running experiment. The header `X-User-Key` does the same.
     #[param(rename = "userKey", max_length = 200)]
     user_key: Option<String>,
@@ -49,6 +53,15 @@ pub(super) enum FrameName {
     Quarter,
     HalfYear,
     Year,
+}
+
+/// What an answer is based on.
+#[derive(ToSchema)]
+#[schema(rename_all = "snake_case")]
+#[expect(dead_code, reason = "describes the names in the API's document")]
+pub(super) enum BasisName {
+    Live,
+    Batch,
 }
 
 /// What a list says about the forecast that it was taken from.
@@ -73,14 +86,24 @@ pub(super) struct Source {
     /// Why the answer is older than it should be. Confidence is lowered then.
     #[serde(skip_serializing_if = "Option::is_none")]
     stale_reason: Option<String>,
+    /// `live` for sold so far and the expected rest, `batch` for the forecast as it was published.
+    #[schema(value_type = BasisName, inline)]
+    basis: &'static str,
+    /// Up to which instant sales are in a live forecast.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    live_as_of: Option<String>,
+    /// Why the published forecast stands where a live one was asked for: the stream of sales stands still.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stream_still_since: Option<String>,
     /// The arm that this user falls to, where an experiment runs on this time frame; also in the header `X-Arm`.
     #[serde(skip_serializing_if = "Option::is_none")]
     arm: Option<String>,
 }
 
 impl Source {
-    pub(super) fn of(edition: &Edition, document: &PredictionDocument, arm: Option<&str>) -> Self {
-        let generation = &edition.generation;
+    pub(super) fn of(edition: &Edition, shown: &Shown, arm: Option<&str>) -> Self {
+        let (generation, document) = (&edition.generation, &shown.frame.document);
+        let instant = |instant: &chrono::DateTime<chrono::Utc>| instant.to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
         Self {
             generation_id: generation.generation_id.to_string(),
             as_of: generation.as_of.to_string(),
@@ -90,6 +113,15 @@ impl Source {
             model_version: document.model_version.clone(),
             fallback: document.fallback.clone(),
             stale_reason: edition.stale_reason(),
+            basis: shown.basis.name(),
+            live_as_of: match &shown.basis {
+                Basis::Live(as_of) => Some(instant(as_of)),
+                _ => None,
+            },
+            stream_still_since: match &shown.basis {
+                Basis::Still(since) => since.as_ref().map(instant),
+                _ => None,
+            },
             arm: arm.map(str::to_owned),
         }
     }
@@ -184,6 +216,8 @@ pub(super) async fn list(State(state): State<AppState>, OriginalUri(uri): Origin
     let query = ListQuery::read(&uri, &headers)?;
     let edition = state.forecasts().edition(query.date, state.today()).await?;
     let (frame, arm) = state.forecasts().document_for(&edition, query.frame, query.user_key.as_deref()).await?;
+    let shown = state.shown(&edition, frame, arm.as_deref(), query.live).await?;
+    let frame = &shown.frame;
     let document = &frame.document;
     let list = CategoryList {
         time_frame: query.frame.name(),
@@ -197,9 +231,9 @@ pub(super) async fn list(State(state): State<AppState>, OriginalUri(uri): Origin
             .iter()
             .skip(query.offset())
             .take(query.limit as usize)
-            .map(|category| CategoryItem::of(category, &edition, &frame))
+            .map(|category| CategoryItem::of(category, &edition, frame))
             .collect(),
-        source: Source::of(&edition, document, arm.as_deref()),
+        source: Source::of(&edition, &shown, arm.as_deref()),
     };
     let mut response = Json(list).into_response();
     response.extensions_mut().insert(Answered::by(&edition).in_arm(arm));

@@ -1,5 +1,5 @@
 //! `/events`: server-sent events. `generation` carries the id of a new generation once it is served; `live`
-//! carries the running day as the bar shows it. Only the newest state is sent, so a slow viewer costs nothing.
+//! carries the running day as the bar shows it; `sales` says that live forecasts have moved. Only the newest state is sent, so a slow viewer costs nothing.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -47,6 +47,7 @@ pub(super) async fn stream(State(state): State<AppState>) -> Result<Response, Ap
 struct Viewer {
     snapshots: watch::Receiver<Option<Arc<Snapshot>>>,
     live: watch::Receiver<Option<sellcast_domain::LiveStatus>>,
+    rounds: watch::Receiver<u64>,
     closing: watch::Receiver<bool>,
     next_live: Instant,
     state: AppState,
@@ -70,7 +71,8 @@ impl Viewer {
         // The present state is sent first, so that a page that was drawn a moment ago misses nothing.
         snapshots.mark_changed();
         live.mark_changed();
-        Self { snapshots, live, closing: state.closing(), next_live: Instant::now(), state, _place: Place(permit) }
+        let rounds = state.live_frames().subscribe();
+        Self { snapshots, live, rounds, closing: state.closing(), next_live: Instant::now(), state, _place: Place(permit) }
     }
 
     async fn next(&mut self) -> Option<Event> {
@@ -87,6 +89,11 @@ impl Viewer {
                     if let Some(id) = id {
                         return Some(Event::default().event("generation").data(id.to_string()));
                     }
+                }
+                changed = self.rounds.changed() => {
+                    changed.ok()?;
+                    let round = *self.rounds.borrow_and_update();
+                    return Some(Event::default().event("sales").data(round.to_string()));
                 }
                 changed = changed_after(&mut self.live, self.next_live) => {
                     changed?;

@@ -8,6 +8,7 @@ mod openapi;
 mod products;
 mod replay;
 mod what_if;
+mod windows;
 
 use axum::Router;
 use axum::extract::State;
@@ -37,6 +38,8 @@ pub(crate) fn router(state: AppState) -> Router {
         .routes(routes!(products::list))
         .routes(routes!(experiments::list))
         .routes(routes!(what_if::ask_for))
+        .routes(routes!(windows::of_category))
+        .routes(routes!(windows::of_product))
         .routes(routes!(health::live))
         .routes(routes!(health::ready))
         .split_for_parts();

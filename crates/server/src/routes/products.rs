@@ -5,7 +5,7 @@ use axum::Json;
 use axum::extract::{OriginalUri, State};
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
-use sellcast_domain::{CategoryId, ContinuedProduct, Interval, ProductPrediction, TopK};
+use sellcast_domain::{CategoryId, Interval, ProductPrediction, TopK};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -14,6 +14,7 @@ use crate::answers::Answered;
 use crate::forecasts::Edition;
 use crate::problems::{ApiError, ProblemBody, field_error, invalid, unknown_category};
 use crate::query::{ListQuery, Segment};
+use crate::ranked::{Ranked, ranked};
 use crate::snapshot::FrameDocument;
 use crate::state::AppState;
 use crate::wording::{round_quantity, round_share};
@@ -37,7 +38,7 @@ struct ProductList<'a> {
     source: Source,
 }
 
-/// A product's forecast. The fields after `rank` are there for the first 100 products of a category.
+/// A product's forecast. The fields after `rank` are there for the first 100 products of a category as it was published.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct ProductItem<'a> {
@@ -124,16 +125,18 @@ pub(super) async fn list(
     };
     let edition = state.forecasts().edition(query.date, state.today()).await?;
     let (frame, arm) = state.forecasts().document_for(&edition, query.frame, query.user_key.as_deref()).await?;
+    let shown = state.shown(&edition, frame, arm.as_deref(), query.live).await?;
+    let frame = &shown.frame;
     let category = frame.category(id).ok_or_else(|| unknown_category(id))?;
     let first = &category.top_products;
     let wanted = query.offset()..query.offset() + query.limit as usize;
-    let continued = if wanted.end > first.len() && category.total_products as usize > first.len() {
-        state.forecasts().continuation_for(&edition, query.frame, id, arm.as_deref()).await?
+    // In a live forecast products from beyond the first list may stand anywhere.
+    let continued = if wanted.end > first.len() || frame.live_as_of.is_some() {
+        state.forecasts().continuation_for(&edition, frame, id, arm.as_deref()).await?
     } else {
         None
     };
-    let rest = continued.as_ref().map_or(&[][..], |continued| &continued.products);
-    let items = first.iter().map(Item::First).chain(rest.iter().map(Item::Continued));
+    let items = ranked(first, continued.as_ref().map_or(&[][..], |continued| &continued.products));
     let list = ProductList {
         category_id: id.get(),
         category_name: &category.category_name,
@@ -143,24 +146,19 @@ pub(super) async fn list(
         total_products: category.total_products,
         page: query.page,
         limit: query.limit,
-        products: items.skip(wanted.start).take(wanted.len()).map(|item| item.shown(&edition, &frame)).collect(),
-        source: Source::of(&edition, &frame.document, arm.as_deref()),
+        products: items.into_iter().skip(wanted.start).take(wanted.len()).map(|item| ProductItem::of(item, &edition, frame)).collect(),
+        source: Source::of(&edition, &shown, arm.as_deref()),
     };
     let mut response = Json(list).into_response();
     response.extensions_mut().insert(Answered::by(&edition).in_arm(arm));
     Ok(response)
 }
 
-enum Item<'a> {
-    First(&'a ProductPrediction),
-    Continued(&'a ContinuedProduct),
-}
-
-impl<'a> Item<'a> {
-    fn shown(self, edition: &Edition, frame: &FrameDocument) -> ProductItem<'a> {
+impl<'a> ProductItem<'a> {
+    fn of(item: Ranked<'a>, edition: &Edition, frame: &FrameDocument) -> Self {
         let sure = |said| round_share(edition.confidence(said, frame));
-        match self {
-            Self::First(product) => ProductItem {
+        match item {
+            Ranked::First(product) => Self {
                 product_id: product.product_id.get(),
                 product_name: &product.product_name,
                 predicted_quantity: round_quantity(product.predicted_quantity),
@@ -170,7 +168,7 @@ impl<'a> Item<'a> {
                 rank: product.rank,
                 details: Some(ProductDetails::of(product, sure)),
             },
-            Self::Continued(product) => ProductItem {
+            Ranked::Continued(product) => Self {
                 product_id: product.product_id.get(),
                 product_name: &product.product_name,
                 predicted_quantity: round_quantity(product.predicted_quantity),

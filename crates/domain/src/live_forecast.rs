@@ -1,0 +1,181 @@
+//! The forecast of a period that runs: what was sold so far and what is expected of the rest.
+//!
+//! The batch forecast is the prior. Sales come at its rate times an unknown factor that is Gamma distributed with mean 1; the
+//! forecast's interval says how much the factor may differ from 1, after what chance alone does to so many sales. Counting
+//! sales updates the factor as counts do (Gamma-Poisson; Gelman et al., Bayesian Data Analysis, 2.6). The batch forecast
+//! itself is never changed.
+
+use chrono::{DateTime, Datelike, Timelike, Utc};
+use chrono_tz::Tz;
+
+use crate::window::Sums;
+use crate::{Interval, Money, Period, ShopDay};
+
+/// Hours of a week.
+const HOURS: usize = 168;
+/// Standard deviations from one end of an 80 % interval to the other.
+const WIDTH_80: f64 = 2.563;
+/// The factor's variance is at least this: no forecast is so sure that sales could teach it nothing.
+const LEAST_VARIANCE: f64 = 1e-4;
+/// Fewer expected sales than this are not told apart.
+const LEAST_SALES: f64 = 1e-6;
+
+/// How sales spread over the hours of a week: Monday's first hour first.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SalesProfile(Box<[f64; HOURS]>);
+
+impl SalesProfile {
+    /// Every hour sells the same.
+    pub fn uniform() -> Self {
+        Self(Box::new([1.0 / HOURS as f64; HOURS]))
+    }
+
+    /// Learnt from what was sold in each hour of the week, drawn towards another profile as if `strength` had been sold as
+    /// that one says. Hours in which returns prevailed count as nothing.
+    pub fn learnt(sold: &[f64; HOURS], towards: &Self, strength: f64) -> Self {
+        let drawn: [f64; HOURS] = std::array::from_fn(|hour| sold[hour].max(0.0) + strength.max(0.0) * towards.0[hour]);
+        let sum: f64 = drawn.iter().sum();
+        if sum > 0.0 && sum.is_finite() { Self(Box::new(drawn.map(|hour| hour / sum))) } else { towards.clone() }
+    }
+
+    /// The place of an instant in such a week.
+    pub fn hour_of(instant: DateTime<Utc>, zone: Tz) -> usize {
+        let local = instant.with_timezone(&zone);
+        (local.weekday().num_days_from_monday() * 24 + local.hour()) as usize
+    }
+
+    /// The share of what a period sells that is sold by `now`: 0 before it, 1 after it.
+    pub fn elapsed(&self, period: Period, now: DateTime<Utc>, zone: Tz) -> f64 {
+        let (first, last, today) = (period.start(), period.last_day(), ShopDay::of(now, zone));
+        if now <= first.starts_at(zone) {
+            return 0.0;
+        }
+        if today > last {
+            return 1.0;
+        }
+        let of_days = |days: i64| (0..days).map(|number| self.day(first + number)).sum::<f64>();
+        let whole = of_days(period.days());
+        if whole <= 0.0 {
+            let spent = (now - first.starts_at(zone)).as_seconds_f64();
+            return spent / ((last + 1).starts_at(zone) - first.starts_at(zone)).as_seconds_f64();
+        }
+        let local = now.with_timezone(&zone);
+        let hour = Self::hour_of(now, zone);
+        let midnight = hour - local.hour() as usize;
+        let of_hour = f64::from(local.minute() * 60 + local.second()) / 3600.0;
+        let so_far = of_days(today.days_since(first)) + self.0[midnight..hour].iter().sum::<f64>() + self.0[hour] * of_hour;
+        (so_far / whole).clamp(0.0, 1.0)
+    }
+
+    fn day(&self, day: ShopDay) -> f64 {
+        let midnight = day.weekday().num_days_from_monday() as usize * 24;
+        self.0[midnight..midnight + 24].iter().sum()
+    }
+}
+
+/// What the batch forecast says of a period.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Expected {
+    /// Amount.
+    pub amount: Money,
+    /// Units.
+    pub quantity: f64,
+    /// 80 % interval of the amount.
+    pub interval: Interval,
+}
+
+/// What a running period comes to.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LiveForecast {
+    /// Sold so far and the expected rest.
+    pub amount: Money,
+    /// The same in units.
+    pub quantity: f64,
+    /// 80 % interval of the amount; never below what is sold.
+    pub interval: Interval,
+    /// Sold so far.
+    pub sold: Money,
+    /// How wide the interval is against the batch forecast's: 1 at the beginning, 0 at the end.
+    pub width: f64,
+}
+
+/// The rest of a period before it is rounded.
+#[derive(Clone, Copy, Debug)]
+struct Rest {
+    /// Amount in cents.
+    cents: f64,
+    quantity: f64,
+    width: f64,
+}
+
+impl Expected {
+    /// The forecast when `elapsed` of the period's sales should have come and `sold` has.
+    pub fn live(&self, sold: Sums, elapsed: f64) -> LiveForecast {
+        let rest = self.rest(sold, elapsed);
+        self.with(sold, rest, Money::from_cents(rest.cents.round() as i64))
+    }
+
+    /// The forecasts of the parts of a whole: each learns from its own sales, and what they expect of the rest is brought to what
+    /// the whole expects of it, in the proportion in which the batch forecasts of parts and whole stand. `parts` are in the order
+    /// of the result.
+    pub fn live_parts(&self, sold: Sums, parts: &[(Self, Sums)], elapsed: f64) -> Vec<LiveForecast> {
+        let whole = self.rest(sold, elapsed);
+        let rests: Vec<Rest> = parts.iter().map(|(part, sold)| part.rest(*sold, elapsed)).collect();
+        let expected: f64 = parts.iter().map(|(part, _)| part.cents()).sum();
+        let (own, wanted) = (rests.iter().map(|rest| rest.cents).sum::<f64>(), expected * whole.cents / self.cents().max(1.0));
+        let factor = if own > 0.0 { wanted / own } else { 0.0 };
+        // Cents are dealt out along the running sum, so that they add up.
+        let (mut running, mut dealt) = (0.0, 0_i64);
+        let mut live = Vec::with_capacity(parts.len());
+        for ((part, sold), rest) in parts.iter().zip(rests) {
+            running += rest.cents * factor;
+            let cents = (running.round() as i64 - dealt).max(0);
+            dealt += cents;
+            let rest = Rest { quantity: rest.quantity * factor, ..rest };
+            live.push(part.with(*sold, rest, Money::from_cents(cents)));
+        }
+        live
+    }
+
+    fn with(&self, sold: Sums, rest: Rest, rest_amount: Money) -> LiveForecast {
+        let amount = sold.amount + rest_amount;
+        let part = |money: Money| Money::from_cents((money.cents().max(0) as f64 * rest.width).round() as i64);
+        let low = (amount - part(self.amount - self.interval.low)).max(sold.amount);
+        let high = amount + part(self.interval.high - self.amount);
+        LiveForecast {
+            amount,
+            quantity: sold.quantity.to_f64() + rest.quantity,
+            interval: Interval { low, high },
+            sold: sold.amount,
+            width: rest.width,
+        }
+    }
+
+    fn rest(&self, sold: Sums, elapsed: f64) -> Rest {
+        let left = 1.0 - elapsed.clamp(0.0, 1.0);
+        let mean = self.cents();
+        if mean <= 0.0 {
+            return Rest { cents: 0.0, quantity: 0.0, width: left.sqrt() };
+        }
+        // Units are bought several at a time; what counts as evidence is the purchase.
+        let units = sold.quantity.to_f64().max(0.0);
+        let each = if sold.transactions > 0 && units > 0.0 { units / f64::from(sold.transactions) } else { 1.0 };
+        let (count, expected) = (units / each, (self.quantity / each).max(LEAST_SALES));
+        let deviation = (self.interval.high - self.interval.low).cents().max(0) as f64 / WIDTH_80 / mean;
+        let strength = 1.0 / (deviation * deviation - 1.0 / expected).max(LEAST_VARIANCE);
+        let seen = expected * (1.0 - left);
+        let rate = (strength + count) / (strength + seen);
+        let variance = left * rate / expected + left * left * rate / (strength + seen);
+        let width = (variance / (1.0 / expected + 1.0 / strength)).sqrt();
+        Rest { cents: left * mean * rate, quantity: left * self.quantity.max(0.0) * rate, width }
+    }
+
+    fn cents(&self) -> f64 {
+        self.amount.cents().max(0) as f64
+    }
+}
+
+/// A probability as far as the period has passed: what was unsure of it shrinks with the interval.
+pub fn settled(confidence: f64, width: f64) -> f64 {
+    1.0 - (1.0 - confidence) * width.clamp(0.0, 1.0)
+}

@@ -1,0 +1,155 @@
+//! Live forecasts: what they begin and end with, how they narrow, that parts add up, and that they are worth having.
+
+use chrono::{DateTime, Utc};
+use chrono_tz::America::New_York;
+use proptest::prelude::*;
+use sellcast_domain::window::{Quantity, Sums};
+use sellcast_domain::{Expected, Interval, Money, Period, SalesProfile, ShopDay, TimeFrame};
+
+fn expected(cents: i64, price: i64, low: f64, high: f64) -> Expected {
+    let part = |share: f64| Money::from_cents((cents as f64 * share).round() as i64);
+    Expected {
+        amount: Money::from_cents(cents),
+        quantity: cents as f64 / price as f64,
+        interval: Interval { low: part(low), high: part(high) },
+    }
+}
+
+fn sold(purchases: i32, units_each: i64, price: i64) -> Sums {
+    let units = i64::from(purchases) * units_each;
+    Sums { quantity: Quantity::from_thousandths(units * 1000), amount: Money::from_cents(units * price), transactions: purchases }
+}
+
+fn a_forecast() -> impl Strategy<Value = Expected> {
+    (0..500_000_i64, 50..2_000_i64, 0.0..1.0, 1.0..3.0).prop_map(|(cents, price, low, high)| expected(cents, price, low, high))
+}
+
+proptest! {
+    #[test]
+    fn it_begins_with_the_batch_forecast_and_ends_with_what_was_sold(batch in a_forecast(), purchases in 0..200, each in 1..4_i64) {
+        let begins = batch.live(Sums::NONE, 0.0);
+        prop_assert_eq!((begins.amount, begins.interval), (batch.amount, batch.interval));
+        prop_assert!((begins.quantity - batch.quantity).abs() < 1e-9 && (begins.width - 1.0).abs() < 1e-9);
+        let sold = sold(purchases, each, 199);
+        let ends = batch.live(sold, 1.0);
+        prop_assert_eq!((ends.amount, ends.interval.low, ends.interval.high), (sold.amount, sold.amount, sold.amount));
+        prop_assert_eq!((ends.quantity, ends.width), (sold.quantity.to_f64(), 0.0));
+    }
+
+    #[test]
+    fn while_nothing_more_is_sold_it_falls_and_narrows(batch in a_forecast(), purchases in 0..50, from in 0.0..1.0, step in 0.0..1.0) {
+        let sold = sold(purchases, 1, 199);
+        let (before, after) = (batch.live(sold, from), batch.live(sold, from + (1.0 - from) * step));
+        prop_assert!(after.amount <= before.amount && after.width <= before.width + 1e-12);
+        let wide = |live: sellcast_domain::LiveForecast| (live.interval.high - live.interval.low).cents();
+        prop_assert!(wide(after) <= wide(before) + 2, "{before:?} {after:?}");
+        for live in [before, after] {
+            prop_assert!(live.interval.low <= live.amount && live.amount <= live.interval.high, "{live:?}");
+            prop_assert!(live.interval.low >= sold.amount);
+        }
+    }
+
+    #[test]
+    fn more_sales_never_lower_it(batch in a_forecast(), purchases in 0..50, more in 1..50, elapsed in 0.0..1.0) {
+        let (few, many) = (batch.live(sold(purchases, 1, 199), elapsed), batch.live(sold(purchases + more, 1, 199), elapsed));
+        prop_assert!(many.amount >= few.amount && many.interval.high >= few.interval.high);
+    }
+
+    #[test]
+    fn parts_add_up_to_the_whole(
+        parts in prop::collection::vec((1..50_000_i64, 50..2_000_i64, 0..20_i32), 1..30),
+        elapsed in 0.0..1.0,
+        unlisted in 0..5_i32,
+    ) {
+        let of = |(cents, price, purchases): (i64, i64, i32)| (expected(cents, price, 0.5, 1.8), sold(purchases, 1, price));
+        let parts: Vec<(Expected, Sums)> = parts.into_iter().map(of).collect();
+        let amount = parts.iter().map(|(part, _)| part.amount).sum::<Money>();
+        let whole = Expected { quantity: parts.iter().map(|(part, _)| part.quantity).sum(), ..expected(amount.cents(), 100, 0.9, 1.1) };
+        // What sold without having been forecast belongs to the whole alone.
+        let all = parts.iter().fold(sold(unlisted, 1, 300), |sum, (_, sold)| sum + *sold);
+        let live = whole.live(all, elapsed);
+        let of_parts = whole.live_parts(all, &parts, elapsed);
+        let sum = of_parts.iter().map(|part| part.amount).sum::<Money>() + sold(unlisted, 1, 300).amount;
+        prop_assert!((sum - live.amount).cents().abs() <= 1, "{sum} {}", live.amount);
+        let at_first: Vec<Money> = whole.live_parts(Sums::NONE, &parts.iter().map(|(part, _)| (*part, Sums::NONE)).collect::<Vec<_>>(), 0.0)
+            .iter().map(|part| part.amount).collect();
+        prop_assert_eq!(at_first, parts.iter().map(|(part, _)| part.amount).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_period_passes_from_nothing_to_all_of_it(sales in prop::collection::vec(0.0..100.0, 168), frame in 0..6_usize, minutes in 0..600_000_i64) {
+        let sales: [f64; 168] = sales.try_into().expect("168 hours");
+        let profile = SalesProfile::learnt(&sales, &SalesProfile::uniform(), 10.0);
+        let start: ShopDay = "2017-10-30".parse().expect("a day");
+        let period = Period::starting(TimeFrame::ALL[frame], start);
+        let at = |minutes: i64| start.starts_at(New_York) + chrono::Duration::minutes(minutes);
+        let (now, later) = (profile.elapsed(period, at(minutes), New_York), profile.elapsed(period, at(minutes + 61), New_York));
+        // The hour that is lived twice in November is passed once.
+        prop_assert!((0.0..=1.0).contains(&now) && later >= now - 1e-12);
+        prop_assert_eq!(profile.elapsed(period, at(0), New_York), 0.0);
+        prop_assert_eq!(profile.elapsed(period, (period.last_day() + 1).starts_at(New_York), New_York), 1.0);
+    }
+}
+
+#[test]
+fn hours_count_as_the_shop_sells_in_them() {
+    let mut sold = [0.0; 168];
+    // Mondays from ten to noon, twice as much in the second hour.
+    (sold[10], sold[11]) = (100.0, 200.0);
+    let profile = SalesProfile::learnt(&sold, &SalesProfile::uniform(), 0.0);
+    let monday = Period::starting(TimeFrame::Day, "2017-12-04".parse().expect("a day"));
+    let share = |time: &str| profile.elapsed(monday, time.parse::<DateTime<Utc>>().expect("an instant"), New_York);
+    assert_eq!((share("2017-12-04T14:59:00Z"), share("2017-12-04T17:00:00Z")), (0.0, 1.0));
+    assert!((share("2017-12-04T16:00:00Z") - 1.0 / 3.0).abs() < 1e-9);
+    assert!((share("2017-12-04T16:30:00Z") - 2.0 / 3.0).abs() < 1e-9);
+}
+
+/// SplitMix64.
+struct Random(u64);
+
+impl Random {
+    fn unit(&mut self) -> f64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((mixed ^ (mixed >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
+    }
+
+    /// Knuth's; the mean is small here.
+    fn poisson(&mut self, mean: f64) -> i32 {
+        let (end, mut product, mut count) = ((-mean).exp(), self.unit(), 0);
+        while product > end {
+            product *= self.unit();
+            count += 1;
+        }
+        count
+    }
+}
+
+/// Products whose sales differ from their forecasts by factors of 0.4 to 2.2: at half-time the live forecast must be nearer to the
+/// truth, and also nearer than what was sold with the unchanged rest of the batch forecast.
+#[test]
+fn at_half_time_it_is_nearer_to_the_truth_than_the_batch_forecast() {
+    let mut random = Random(7);
+    let (mut live, mut batch, mut unlearnt, mut actual, mut inside) = (0.0, 0.0, 0.0, 0.0, 0);
+    let products = 2_000;
+    for _ in 0..products {
+        let mean = 2.0 + 18.0 * random.unit();
+        let factor = 0.4 + 1.8 * random.unit();
+        let price = 100 + (900.0 * random.unit()) as i64;
+        let forecast = expected((mean * price as f64).round() as i64, price, 0.4, 2.0);
+        let (first, second) = (random.poisson(mean * factor / 2.0), random.poisson(mean * factor / 2.0));
+        let came = sold(first + second, 1, price).amount.to_f64();
+        let at_half = forecast.live(sold(first, 1, price), 0.5);
+        live += (at_half.amount.to_f64() - came).abs();
+        batch += (forecast.amount.to_f64() - came).abs();
+        unlearnt += (sold(first, 1, price).amount.to_f64() + forecast.amount.to_f64() / 2.0 - came).abs();
+        actual += came;
+        inside += i32::from(at_half.interval.low.to_f64() <= came && came <= at_half.interval.high.to_f64());
+    }
+    let (live, batch, unlearnt) = (live / actual, batch / actual, unlearnt / actual);
+    let coverage = f64::from(inside) / f64::from(products);
+    assert!(live < 0.6 * batch && live < 0.95 * unlearnt, "WAPE live {live:.3}, batch {batch:.3}, sold and half the batch {unlearnt:.3}");
+    assert!((0.7..0.97).contains(&coverage), "{coverage}");
+}

@@ -1,0 +1,90 @@
+//! The shop's sales as they come: follows the outbox or Kafka in a thread of its own, and tells the server windows and sums. What it
+//! has read is saved with its position, so that the next start goes on from there.
+
+mod embedded;
+mod kafka;
+mod progress;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use chrono::{DateTime, Utc};
+use sellcast_features::SellingHours;
+use sellcast_server::LiveSales;
+use sellcast_stream::{Worker, WorkerSettings};
+use tokio::task::JoinHandle;
+
+use crate::config::ClockKind;
+use crate::engine::Engine;
+use embedded::Embedded;
+use kafka::Joined;
+
+/// A stream that is followed until it is told to stop.
+pub(crate) struct Following {
+    sales: Arc<dyn LiveSales>,
+    stop: Arc<AtomicBool>,
+    work: JoinHandle<()>,
+}
+
+impl Following {
+    /// Begins to follow what the configuration names; `None` where it names nothing.
+    pub(crate) fn start(engine: &Arc<Engine>) -> anyhow::Result<Option<Self>> {
+        let section = &engine.config.stream;
+        let stop = Arc::new(AtomicBool::new(false));
+        let halt = stop.clone();
+        if let Some(outbox) = &section.outbox {
+            let embedded = Arc::new(Embedded::new(engine, outbox)?);
+            let sales = embedded.clone();
+            let work = tokio::task::spawn_blocking(move || embedded.run(&halt));
+            return Ok(Some(Self { sales, stop, work }));
+        }
+        let Some(kafka) = &section.kafka else { return Ok(None) };
+        let joined = Arc::new(Joined::new(engine, kafka.worker(engine.folder.dir(), section)));
+        let sales = joined.clone();
+        let work = tokio::task::spawn_blocking(move || joined.run(&halt));
+        Ok(Some(Self { sales, stop, work }))
+    }
+
+    /// What the server asks.
+    pub(crate) fn sales(&self) -> Arc<dyn LiveSales> {
+        self.sales.clone()
+    }
+
+    /// Saves what was read and ends.
+    pub(crate) async fn stop(self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Err(error) = self.work.await {
+            tracing::error!(%error, "the stream did not end as it should");
+        }
+    }
+}
+
+/// A worker of the group without a server, until `stop`.
+pub(crate) fn work(settings: WorkerSettings, stop: &AtomicBool) -> anyhow::Result<()> {
+    let worker = Worker::join(settings)?;
+    let told = AtomicBool::new(false);
+    worker.run(stop, kafka::wall, |status| {
+        if status.is_level && !told.swap(true, Ordering::Relaxed) {
+            tracing::info!(partitions = status.positions.len(), held = status.held, "all that Kafka has is followed");
+        }
+    })?;
+    Ok(())
+}
+
+/// The shop's clock, once it is known: of past data only the first forecast tells it.
+fn shop_time(engine: &Engine) -> Option<DateTime<Utc>> {
+    let is_known = engine.config.shop.clock == ClockKind::System
+        || engine.store.current().is_some()
+        || engine.board.status().is_some_and(|status| status.replay.is_some());
+    is_known.then(|| engine.shop_time())
+}
+
+/// How categories sell over the week, read from the warehouse as the newest forecast left it.
+async fn selling_hours(engine: &Engine) -> SellingHours {
+    let Some(as_of) = engine.published_as_of() else { return SellingHours::default() };
+    SellingHours::read(&engine.warehouse, as_of).await.unwrap_or_else(|error| {
+        let error = anyhow::Error::from(error);
+        tracing::warn!(error = format!("{error:#}"), "the hours at which the shop sells cannot be read; all count the same");
+        SellingHours::default()
+    })
+}

@@ -1,0 +1,206 @@
+//! The document of a running period: the published one with each amount brought to what was sold so far and what is expected of
+//! the rest, and everything ranked anew. The published document stays as it is.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use sellcast_domain::window::{Sums, WindowKey};
+use sellcast_domain::{
+    CategoryId, CategoryPrediction, Continuation, ContinuedProduct, Expected, Interval, LiveForecast, Money, PredictionDocument,
+    ProductPrediction, RankInterval, TopK, settled,
+};
+
+/// The products beyond the first 100, by category.
+pub(crate) type Rests = HashMap<CategoryId, Arc<Continuation>>;
+
+/// Every key whose sales the live document needs.
+pub(crate) fn keys(document: &PredictionDocument, rests: &Rests) -> Vec<WindowKey> {
+    let mut keys = Vec::new();
+    for category in &document.categories {
+        keys.push(WindowKey::Category(category.category_id));
+        keys.extend(category.top_products.iter().map(|product| WindowKey::Product(product.product_id)));
+        let rest = rests.get(&category.category_id).into_iter().flat_map(|rest| &rest.products);
+        keys.extend(rest.map(|product| WindowKey::Product(product.product_id)));
+    }
+    keys
+}
+
+/// The live document and its continuations. `sold` are the sums of [`keys`], `elapsed` says how much of the period's sales should
+/// have come in a category.
+pub(crate) fn live_document(
+    batch: &PredictionDocument,
+    rests: &Rests,
+    sold: &[Sums],
+    elapsed: impl Fn(CategoryId) -> f64,
+) -> (PredictionDocument, Rests) {
+    let (mut sold, mut all_sold, mut passed) = (sold.iter().copied(), Sums::NONE, 0.0);
+    let mut live_rests = Rests::new();
+    let mut categories: Vec<(CategoryPrediction, f64)> = Vec::with_capacity(batch.categories.len());
+    for category in &batch.categories {
+        let elapsed = elapsed(category.category_id);
+        let sold_here = sold.next().unwrap_or(Sums::NONE);
+        all_sold = all_sold + sold_here;
+        passed += elapsed * category.predicted_sales_amount.to_f64();
+        let rest = rests.get(&category.category_id).map_or(&[][..], |rest| &rest.products);
+        let expected = of_category(category);
+        let parts: Vec<(Expected, Sums)> = category
+            .top_products
+            .iter()
+            .map(of_product)
+            .chain(rest.iter().map(of_continued))
+            .map(|product| (product, sold.next().unwrap_or(Sums::NONE)))
+            .collect();
+        let products = expected.live_parts(sold_here, &parts, elapsed);
+        let (category, rest, width) = live_category(category, rest, &products, &expected.live(sold_here, elapsed));
+        if !rest.is_empty() {
+            live_rests.insert(category.category_id, Arc::new(Continuation { category_id: category.category_id, products: rest }));
+        }
+        categories.push((category, width));
+    }
+    categories.sort_by_key(|(category, _)| (-category.predicted_sales_amount.cents(), category.category_id));
+    let categories: Vec<CategoryPrediction> =
+        (1..).zip(categories).map(|(rank, (category, width))| ranked_at(category, rank, width)).collect();
+    let total = Expected {
+        amount: batch.total_amount,
+        quantity: batch.categories.iter().map(|category| category.predicted_quantity).sum(),
+        interval: batch.total_interval,
+    };
+    let live_total = total.live(all_sold, passed / batch.total_amount.to_f64().max(0.01));
+    let total_amount = categories.iter().map(|category| category.predicted_sales_amount).sum::<Money>();
+    let moved = total_amount - live_total.amount;
+    let total_interval = Interval {
+        low: (live_total.interval.low + moved).max(all_sold.amount),
+        high: (live_total.interval.high + moved).max(total_amount),
+    };
+    let document = PredictionDocument { total_amount, total_interval, categories, ..head_of(batch) };
+    (document, live_rests)
+}
+
+/// All but the categories, which are replaced.
+fn head_of(batch: &PredictionDocument) -> PredictionDocument {
+    PredictionDocument {
+        prediction_id: batch.prediction_id,
+        generation_id: batch.generation_id,
+        time_frame: batch.time_frame,
+        period_start: batch.period_start,
+        period_end: batch.period_end,
+        generation_timestamp: batch.generation_timestamp,
+        model_version: batch.model_version.clone(),
+        models: batch.models.clone(),
+        fallback: batch.fallback.clone(),
+        total_amount: batch.total_amount,
+        total_interval: batch.total_interval,
+        previous_total: batch.previous_total,
+        categories: Vec::new(),
+    }
+}
+
+/// A category with its products ranked anew; `products` are those of the first list and then of the rest.
+fn live_category(
+    batch: &CategoryPrediction,
+    rest: &[ContinuedProduct],
+    products: &[LiveForecast],
+    live: &LiveForecast,
+) -> (CategoryPrediction, Vec<ContinuedProduct>, f64) {
+    let id_of = |place: usize| match place.checked_sub(batch.top_products.len()) {
+        None => batch.top_products[place].product_id,
+        Some(place) => rest[place].product_id,
+    };
+    let mut order: Vec<usize> = (0..products.len()).collect();
+    order.sort_by_key(|place| (-products[*place].amount.cents(), id_of(*place)));
+    let (mut first, mut continued) = (Vec::with_capacity(batch.top_products.len()), Vec::with_capacity(rest.len()));
+    for (rank, place) in (1..).zip(order) {
+        match place.checked_sub(batch.top_products.len()) {
+            None => first.push(live_product(&batch.top_products[place], &products[place], rank)),
+            Some(beyond) => continued.push(live_continued(&rest[beyond], &products[place], rank)),
+        }
+    }
+    let category = CategoryPrediction {
+        category_id: batch.category_id,
+        category_name: batch.category_name.clone(),
+        path: batch.path.clone(),
+        predicted_sales_amount: live.amount,
+        predicted_quantity: live.quantity,
+        interval: live.interval,
+        confidence_score: batch.confidence_score,
+        top_k: batch.top_k,
+        factors: batch.factors,
+        rank: batch.rank,
+        rank_interval: batch.rank_interval,
+        previous_rank: batch.previous_rank,
+        previous_amount: batch.previous_amount,
+        total_products: batch.total_products,
+        top_products: first,
+    };
+    (category, continued, live.width)
+}
+
+fn ranked_at(category: CategoryPrediction, rank: u32, width: f64) -> CategoryPrediction {
+    CategoryPrediction {
+        rank,
+        rank_interval: moved(category.rank_interval, category.rank, rank, width),
+        top_k: TopK::holding(rank),
+        confidence_score: settled(category.confidence_score, width),
+        ..category
+    }
+}
+
+fn live_product(batch: &ProductPrediction, live: &LiveForecast, rank: u32) -> ProductPrediction {
+    let top_k = TopK::holding(rank);
+    let wide = |interval: Interval| {
+        let part = |amount: Money| Money::from_cents((amount.cents().max(0) as f64 * live.width).round() as i64);
+        let (below, above) = (part(batch.predicted_amount - interval.low), part(interval.high - batch.predicted_amount));
+        Interval { low: (live.amount - below).max(live.sold), high: live.amount + above }
+    };
+    ProductPrediction {
+        predicted_quantity: live.quantity,
+        predicted_amount: live.amount,
+        interval: live.interval,
+        interval_95: batch.interval_95.map(wide),
+        confidence_score: settled(batch.chances.get(top_k.index()).copied().unwrap_or(batch.confidence_score), live.width),
+        chances: batch.chances.iter().zip(TopK::ALL).map(|(chance, k)| towards(*chance, rank <= k.get(), live.width)).collect(),
+        top_k,
+        rank,
+        rank_interval: moved(batch.rank_interval, batch.rank, rank, live.width),
+        ..batch.clone()
+    }
+}
+
+fn live_continued(batch: &ContinuedProduct, live: &LiveForecast, rank: u32) -> ContinuedProduct {
+    ContinuedProduct {
+        predicted_quantity: live.quantity,
+        predicted_amount: live.amount,
+        confidence_score: settled(batch.confidence_score, live.width),
+        rank,
+        ..batch.clone()
+    }
+}
+
+/// The chance of a list moves towards what is so at present.
+fn towards(chance: f64, is_in: bool, width: f64) -> f64 {
+    if is_in { settled(chance, width) } else { 1.0 - settled(1.0 - chance, width) }
+}
+
+/// The interval of a rank around another rank, narrowed.
+fn moved(interval: RankInterval, from: u32, rank: u32, width: f64) -> RankInterval {
+    let part = |ranks: u32| (f64::from(ranks) * width.min(1.0)).round() as u32;
+    RankInterval {
+        best: rank.saturating_sub(part(from.saturating_sub(interval.best))).max(1),
+        worst: rank + part(interval.worst.saturating_sub(from)),
+    }
+}
+
+fn of_category(category: &CategoryPrediction) -> Expected {
+    Expected { amount: category.predicted_sales_amount, quantity: category.predicted_quantity, interval: category.interval }
+}
+
+fn of_product(product: &ProductPrediction) -> Expected {
+    Expected { amount: product.predicted_amount, quantity: product.predicted_quantity, interval: product.interval }
+}
+
+/// Beyond the first 100 no interval is published: what little sells there is taken to vary as much as it sells.
+fn of_continued(product: &ContinuedProduct) -> Expected {
+    let amount = product.predicted_amount;
+    let interval = Interval { low: Money::ZERO, high: Money::from_cents(amount.cents() * 5 / 2) };
+    Expected { amount, quantity: product.predicted_quantity, interval }
+}

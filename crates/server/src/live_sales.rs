@@ -1,0 +1,35 @@
+//! The running sales: what the server asks of whoever follows the shop's changes. The server knows no stream; whoever starts it
+//! gives it somebody who does.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use sellcast_domain::window::{EventTime, Sums, WindowKey, WindowValue};
+use sellcast_domain::{CategoryId, SalesProfile};
+
+/// How far the stream is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// The instant up to which all sales are known, by the shop's clock; none before it has caught up for the first time.
+    pub as_of: Option<DateTime<Utc>>,
+    /// True when it has not come further for longer than it may.
+    pub is_still: bool,
+    /// Grows with what it reads.
+    pub read: u64,
+}
+
+/// Sales as they come, in windows.
+pub trait LiveSales: Send + Sync {
+    /// How far it is.
+    fn standing(&self) -> Standing;
+
+    /// The windows of a product or of a category at the forecast level; `None` when another process keeps part of them.
+    fn windows(&self, key: WindowKey) -> Option<[WindowValue; 4]>;
+
+    /// What was sold under each key from an instant on; `None` when windows do not reach back to it, or another process keeps
+    /// part of them.
+    fn sold_since(&self, keys: &[WindowKey], since: EventTime) -> Option<Vec<Sums>>;
+
+    /// How a category's sales spread over the week.
+    fn profile(&self, category: CategoryId) -> Arc<SalesProfile>;
+}

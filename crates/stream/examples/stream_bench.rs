@@ -1,0 +1,204 @@
+//! Measures the stream in one thread: from the bytes of Debezium's events to updated windows, and what a state of a
+//! million products and ten million sales takes in memory, on disk and to recover. The last line is one JSON object.
+//!
+//! Usage: `stream_bench FOLDER [EVENTS] [PRODUCTS] [HELD]`. The folder is for the state and should be empty.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use sellcast_domain::window::{EventTime, Held, Quantity, SaleFact, Version, WatermarkSettings, WindowKey, WindowSpan};
+use sellcast_domain::{CategoryId, CustomerId, Money, ProductId, SaleId};
+use sellcast_stream::{Before, Change, Decoder, Pipeline, ProductColumns, SaleChange, SaleColumns};
+
+/// 2026-11-23T08:00:00Z.
+const START: i64 = 1_795_420_800;
+/// Events that are written at a time, outside of the measured time.
+const CHUNK: u64 = 100_000;
+/// Products and categories of the measured stream.
+const STREAM_PRODUCTS: u64 = 100_000;
+const CATEGORIES: u64 = 1_000;
+
+fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let folder = Path::new(arguments.first().context("usage: stream_bench FOLDER [EVENTS] [PRODUCTS] [HELD]")?);
+    let number = |place: usize, default: u64| arguments.get(place).map_or(Ok(default), |text| text.parse().context("a number is expected"));
+    let (events, products, held) = (number(1, 3_000_000)?, number(2, 1_000_000)?, number(3, 10_000_000)?);
+
+    let stream = stream(folder, events)?;
+    eprintln!("{} events in {:.2?}, of which decoding alone takes {:.2?}", stream.events, stream.all, stream.decoding);
+    let state = state(folder, products, held)?;
+    eprintln!(
+        "{products} products, {held} held sales: {:.2} GB resident, windows {} and sales {} bytes a piece; saved {:.2} GB in {:.2?}, recovered in {:.2?}",
+        state.resident as f64 / 1e9,
+        state.windows / products as usize,
+        state.sales / held as usize,
+        state.file as f64 / 1e9,
+        state.saving,
+        state.recovering,
+    );
+    let rate = |time: Duration| (stream.events as f64 / time.as_secs_f64()).round();
+    let json = serde_json::json!({
+        "bench": "stream", "unit": "events/s", "ours": rate(stream.all), "peer": null, "ratio": null,
+        "target": 300_000, "decoding_alone": rate(stream.decoding), "events": stream.events, "bytes_an_event": stream.bytes / stream.events,
+        "state": {
+            "products": products, "held_sales": held, "resident_bytes": state.resident, "windows_bytes": state.windows,
+            "bytes_a_product": state.windows / products as usize, "bytes_a_sale": state.sales / held as usize,
+            "file_bytes": state.file, "save_seconds": state.saving.as_secs_f64(), "recovery_seconds": state.recovering.as_secs_f64(),
+        },
+    });
+    say(&json.to_string());
+    Ok(())
+}
+
+#[expect(clippy::print_stdout, reason = "a bench is a program of the command line")]
+fn say(line: &str) {
+    println!("{line}");
+}
+
+struct Streamed {
+    events: u64,
+    bytes: u64,
+    all: Duration,
+    decoding: Duration,
+}
+
+/// Debezium's bytes to windows: each event updates the four of its product and the four of its category.
+fn stream(folder: &Path, events: u64) -> Result<Streamed> {
+    let mut pipeline = Pipeline::open(&folder.join("stream.redb"), WatermarkSettings::default())?;
+    let (sales, products) = (Decoder::sales(&SaleColumns::default()), Decoder::products(&ProductColumns::default()));
+    for product in 0..STREAM_PRODUCTS {
+        let event = format!(
+            r#"{{"before":null,"after":{{"id":{product},"name":"a product","category_id":{}}},"source":{{"lsn":{product}}},"op":"c"}}"#,
+            product % CATEGORIES
+        );
+        pipeline.read("products", product as i64, products.decode(event.as_bytes()), || event.clone().into_bytes());
+    }
+    let mut streamed = Streamed { events: 0, bytes: 0, all: Duration::ZERO, decoding: Duration::ZERO };
+    let mut amount = 0_i64;
+    let mut read = 0_i64;
+    while streamed.events < events {
+        let chunk: Vec<Vec<u8>> = (streamed.events..streamed.events + CHUNK).map(event).collect();
+        let started = Instant::now();
+        for (n, bytes) in (streamed.events..).zip(&chunk) {
+            pipeline.read("sales", n as i64, sales.decode(bytes), || bytes.clone());
+        }
+        streamed.all += started.elapsed();
+        let started = Instant::now();
+        let understood = chunk.iter().filter(|bytes| sales.decode(bytes).is_ok()).count();
+        streamed.decoding += started.elapsed();
+        ensure!(understood == chunk.len(), "an event was not understood");
+        streamed.events += CHUNK;
+        streamed.bytes += chunk.iter().map(|bytes| bytes.len() as u64).sum::<u64>();
+        amount = 0;
+        read = 0;
+        for category in 0..CATEGORIES {
+            let window = pipeline.book().board().window(WindowKey::Category(CategoryId::from(category as i64)), WindowSpan::Week);
+            amount += window.amount_cents;
+            read += i64::from(window.transactions);
+        }
+        // The journal would be saved each second.
+        pipeline.save()?;
+    }
+    ensure!(read == streamed.events as i64 && amount > 0, "{read} of {} sales are in the windows", streamed.events);
+    Ok(streamed)
+}
+
+/// As PostgreSQL's connector writes it. Fifty sales a second; products as a multiplicative sequence.
+fn event(n: u64) -> Vec<u8> {
+    let (product, customer, quantity) = (product(n, STREAM_PRODUCTS), n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 44, 1 + n % 4);
+    let cents = 99 + n * 37 % 5_000;
+    let total = cents * quantity;
+    let at = START + n as i64 / 50;
+    let (minute, second, hour) = (at / 60 % 60, at % 60, at / 3_600 % 24);
+    let day = 23 + (at - START + 8 * 3_600) / 86_400;
+    format!(
+        concat!(
+            r#"{{"before":null,"after":{{"id":{id},"product_id":{product},"category_id":{category},"customer_id":{customer},"#,
+            r#""quantity":{quantity},"unit_price":"{units}.{rest:02}","total_price":"{total_units}.{total_rest:02}","#,
+            r#""occurred_at":"2026-11-{day:02}T{hour:02}:{minute:02}:{second:02}.123456Z"}},"#,
+            r#""source":{{"version":"3.7.0.Final","connector":"postgresql","name":"shop","ts_ms":1795421179750,"snapshot":"false","#,
+            r#""db":"shop","sequence":"[null,\"26373320\"]","ts_us":1795421179750064,"ts_ns":1795421179750064000,"schema":"public","#,
+            r#""table":"transactions","txId":733,"lsn":{lsn},"xmin":null,"origin":null,"origin_lsn":null}},"transaction":null,"op":"c","#,
+            r#""ts_ms":1795421179824,"ts_us":1795421179824462,"ts_ns":1795421179824462584}}"#
+        ),
+        id = n,
+        product = product,
+        category = product % CATEGORIES,
+        customer = customer,
+        quantity = quantity,
+        units = cents / 100,
+        rest = cents % 100,
+        total_units = total / 100,
+        total_rest = total % 100,
+        day = day,
+        hour = hour,
+        minute = minute,
+        second = second,
+        lsn = 26_373_320 + n * 112,
+    )
+    .into_bytes()
+}
+
+fn product(n: u64, products: u64) -> u64 {
+    n.wrapping_mul(0xd6e8_feb8_6659_fd93) % products
+}
+
+struct Held7d {
+    resident: u64,
+    windows: usize,
+    sales: usize,
+    file: u64,
+    saving: Duration,
+    recovering: Duration,
+}
+
+/// A week's sales of many products: memory, the whole state on disk, and the way back.
+fn state(folder: &Path, products: u64, held: u64) -> Result<Held7d> {
+    let path = folder.join("state.redb");
+    let before = resident()?;
+    let mut pipeline = Pipeline::open(&path, WatermarkSettings::default())?;
+    for n in 0..products {
+        let (product, category) = (ProductId::from(n as i64), Some(CategoryId::from((n % CATEGORIES) as i64)));
+        pipeline.read("products", n as i64, Ok(Change::Product { product, category, version: Version::written(n, 0) }), Vec::new);
+    }
+    for n in 0..held {
+        let fact = SaleFact {
+            product: ProductId::from(product(n, products) as i64),
+            customer: SaleFact::customer_mark(CustomerId::from((n % 2_000_000) as i64)),
+            occurred_at: EventTime::try_from(START + (n * 600_000 / held) as i64)?,
+            quantity: Quantity::from_thousandths(1_000),
+            amount: Money::from_cents(1_999),
+        };
+        let change = SaleChange {
+            sale: SaleId::from(n as i64),
+            version: Version::written(products + n, 0),
+            row: Held::Sale(fact),
+            is_snapshot: false,
+            before: Before::Nothing,
+        };
+        pipeline.read("sales", n as i64, Ok(Change::Sale(change)), Vec::new);
+    }
+    ensure!(pipeline.book().len() as u64 == held, "{} of {held} sales are held", pipeline.book().len());
+    let resident = resident()?.saturating_sub(before);
+    let windows = pipeline.book().board().bytes();
+    let sales = pipeline.book().bytes() - windows;
+    let started = Instant::now();
+    pipeline.save()?;
+    let saving = started.elapsed();
+    let counts = pipeline.book().counts();
+    drop(pipeline);
+    let started = Instant::now();
+    let pipeline = Pipeline::open(&path, WatermarkSettings::default())?;
+    let recovering = started.elapsed();
+    ensure!(pipeline.book().len() as u64 == held && pipeline.book().counts() == counts, "the state is not what was saved");
+    Ok(Held7d { resident, windows, sales, file: pipeline.state().size_bytes(), saving, recovering })
+}
+
+/// Resident bytes of this process.
+fn resident() -> Result<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").context("cannot read /proc/self/status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
+    let kilobytes: u64 = line.trim().trim_end_matches(" kB").parse().context("VmRSS is no number")?;
+    Ok(kilobytes * 1024)
+}

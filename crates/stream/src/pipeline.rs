@@ -1,0 +1,155 @@
+//! The embedded stream: sources are read and their windows kept in one process, without Kafka. One state file holds
+//! everything; what was read since the last save is read again after a crash.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use sellcast_domain::CategoryId;
+use sellcast_domain::window::{Arrival, EventTime, SaleBook, WatermarkSettings};
+
+use crate::event::{Change, Poison};
+use crate::intake::{ChangeCounts, Intake};
+use crate::message::Share;
+use crate::shard::Shard;
+use crate::state::{DeadLetter, Meta, Save, SourceMark, StateError, StateFile};
+
+/// One source of the pipeline.
+#[derive(Debug)]
+struct Reading {
+    intake: Intake,
+    position: i64,
+}
+
+/// Windows over the changes of one or more sources.
+#[derive(Debug)]
+pub struct Pipeline {
+    settings: WatermarkSettings,
+    sources: BTreeMap<String, Reading>,
+    shard: Shard,
+    dead: Vec<DeadLetter>,
+    state: StateFile,
+}
+
+impl Pipeline {
+    /// Opens the state at `path`, or begins it, and makes the windows again.
+    ///
+    /// # Errors
+    /// When the state is in use, or cannot be read.
+    pub fn open(path: &Path, settings: WatermarkSettings) -> Result<Self, StateError> {
+        let (mut state, meta) = StateFile::open(path)?;
+        let mut shard = Shard::new(Share::WHOLE, settings);
+        state.restore(&mut shard, &meta)?;
+        let resume = |(name, mark): (String, SourceMark)| {
+            (name, Reading { intake: Intake::resume(settings, mark.watermark, mark.counts), position: mark.position })
+        };
+        let sources = meta.sources.into_iter().map(resume).collect();
+        Ok(Self { settings, sources, shard, dead: Vec::new(), state })
+    }
+
+    /// The next position to read of a source: 0 for one that was never read.
+    pub fn position(&self, source: &str) -> i64 {
+        self.sources.get(source).map_or(0, |reading| reading.position)
+    }
+
+    /// Says where reading of a source begins.
+    pub fn begin_at(&mut self, source: &str, position: i64) {
+        let settings = self.settings;
+        let reading = self.sources.entry(source.to_owned()).or_insert_with(|| Reading { intake: Intake::new(settings), position });
+        reading.position = position;
+    }
+
+    /// What the events of a source were.
+    pub fn counts(&self, source: &str) -> ChangeCounts {
+        self.sources.get(source).map_or_else(ChangeCounts::default, |reading| reading.intake.counts())
+    }
+
+    /// Follows an event that stands at `position` of a source. One that was read before is skipped. `payload` gives its
+    /// bytes if it must become a dead letter.
+    pub fn read(&mut self, source: &str, position: i64, decoded: Result<Change, Poison>, payload: impl FnOnce() -> Vec<u8>) {
+        if !self.sources.contains_key(source) {
+            self.sources.insert(source.to_owned(), Reading { intake: Intake::new(self.settings), position: 0 });
+        }
+        let Some(reading) = self.sources.get_mut(source) else { return };
+        if position < reading.position {
+            return;
+        }
+        reading.position = position + 1;
+        match reading.intake.judge(decoded) {
+            Ok((change, arrival)) => self.shard.follow(change, arrival),
+            Err(poison) => {
+                self.dead.push(DeadLetter { source: source.to_owned(), position, reason: poison.to_string(), payload: payload() });
+            }
+        }
+    }
+
+    /// Passes the wall clock in. `is_idle` says that no source has anything more to give at the moment.
+    pub fn tick(&mut self, wall: EventTime, is_idle: bool) {
+        for reading in self.sources.values_mut() {
+            reading.intake.tick(wall, is_idle);
+        }
+        self.advance();
+    }
+
+    /// Saves everything in one transaction.
+    ///
+    /// # Errors
+    /// When the state cannot be written.
+    pub fn save(&mut self) -> Result<(), StateError> {
+        self.advance();
+        let mark = |(name, reading): (&String, &Reading)| {
+            let (watermark, counts) = (reading.intake.watermark(), reading.intake.counts());
+            (name.clone(), SourceMark { position: reading.position, watermark, counts })
+        };
+        let meta = Meta {
+            sources: self.sources.iter().map(mark).collect(),
+            head: self.shard.book().board().head(),
+            counts: self.shard.book().counts(),
+        };
+        self.state.save(Save { meta: &meta, shard: Some(&mut self.shard), dead: &self.dead })?;
+        self.dead.clear();
+        Ok(())
+    }
+
+    /// Tries the dead letters of a source again; those that are understood now are followed and removed. Tells how many.
+    /// A sale among them cannot be late: its time was lost when it could not be read.
+    ///
+    /// # Errors
+    /// When the state cannot be read or written.
+    pub fn replay_dead_letters(&mut self, source: &str, decode: impl Fn(&[u8]) -> Result<Change, Poison>) -> Result<usize, StateError> {
+        self.save()?;
+        let mut understood = Vec::new();
+        for (number, letter) in self.state.dead_letters()? {
+            if letter.source == source
+                && let Ok(change) = decode(&letter.payload)
+            {
+                self.shard.follow(change, Arrival::InTime);
+                understood.push(number);
+            }
+        }
+        // Saved first: a crash between the two follows them twice, which changes nothing.
+        self.save()?;
+        self.state.bury(&understood)?;
+        Ok(understood.len())
+    }
+
+    /// The sales and the windows.
+    pub fn book(&self) -> &SaleBook {
+        self.shard.book()
+    }
+
+    /// Says which categories are summed into others, see [`SaleBook::regroup`]. It is not saved.
+    pub fn regroup(&mut self, groups: impl IntoIterator<Item = (CategoryId, CategoryId)>) {
+        self.shard.book_mut().regroup(groups);
+    }
+
+    /// Where dead letters and late sales are listed.
+    pub fn state(&self) -> &StateFile {
+        &self.state
+    }
+
+    fn advance(&mut self) {
+        if let Some(head) = self.sources.values().map(|reading| reading.intake.watermark().head()).max() {
+            self.shard.advance(head);
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! The windows of one share of the categories, and the journal of what changed in them since it was last saved.
+//!
+//! A sale whose product is in a category of another share is handed on, and so are all sales of a product that moves
+//! there; both go by versions, so that handing on twice does no harm.
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use sellcast_domain::window::{Arrival, EventTime, Held, Outcome, SaleBook, TileWidth, Version, WatermarkSettings, WindowKey};
+use sellcast_domain::{CategoryId, ProductId, SaleId};
+use serde::{Deserialize, Serialize};
+
+use crate::event::{Change, Entity, SaleChange};
+use crate::message::{Message, SaleMessage, Share, Target};
+use crate::state::{Journal, StateError, StateFile};
+
+/// A sale that came later than the bound and was left to the batch side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LateSale {
+    /// Which row.
+    pub sale: SaleId,
+    /// Which version of it.
+    pub version: Version,
+    /// When it happened.
+    pub occurred_at: EventTime,
+}
+
+/// The windows of one share of the categories.
+#[derive(Debug)]
+pub struct Shard {
+    share: Share,
+    book: SaleBook,
+    journal: Journal,
+    late: Vec<LateSale>,
+    /// Products that moved to another share and whose sales are still here.
+    leaving: HashSet<ProductId>,
+}
+
+impl Shard {
+    /// An empty share.
+    pub fn new(share: Share, settings: WatermarkSettings) -> Self {
+        // An hour more, because the head moves within its tile.
+        let book = SaleBook::new(settings.lateness_seconds / 60 + 60);
+        Self { share, book, journal: Journal::default(), late: Vec::new(), leaving: HashSet::new() }
+    }
+
+    /// Reads the windows that a worker saved at `path` and does not keep at the moment.
+    ///
+    /// # Errors
+    /// When a worker keeps them, or they cannot be read.
+    pub fn load(path: &Path, share: Share, settings: WatermarkSettings) -> Result<Self, StateError> {
+        let (mut state, meta) = StateFile::open(path)?;
+        let mut shard = Self::new(share, settings);
+        state.restore(&mut shard, &meta)?;
+        Ok(shard)
+    }
+
+    /// The sales and the windows.
+    pub fn book(&self) -> &SaleBook {
+        &self.book
+    }
+
+    pub(crate) fn book_mut(&mut self) -> &mut SaleBook {
+        &mut self.book
+    }
+
+    /// Takes what changed since the last time, to be saved.
+    pub(crate) fn take_journal(&mut self) -> (Journal, Vec<LateSale>) {
+        (std::mem::take(&mut self.journal), std::mem::take(&mut self.late))
+    }
+
+    /// Puts late sales back that could not be saved.
+    pub(crate) fn put_back(&mut self, late: Vec<LateSale>) {
+        self.late.splice(0..0, late);
+    }
+
+    /// Follows a change directly: only for a shard that has all categories.
+    pub fn follow(&mut self, change: Change, arrival: Arrival) {
+        debug_assert_eq!(self.share, Share::WHOLE);
+        match change {
+            Change::Sale(SaleChange { sale, version, row, .. }) => {
+                self.offer(sale, version, row, arrival);
+            }
+            Change::Product { product, category, version } => self.place(product, category, version),
+            Change::Emptied { entity: Entity::Sales, position } => self.empty(position),
+            Change::Emptied { entity: Entity::Products, position } => {
+                let emptied: Vec<ProductId> =
+                    self.book.homes().filter(|(_, _, version)| version.parts().0 < position).map(|(product, ..)| product).collect();
+                for product in emptied {
+                    self.place(product, None, Version::deleted(position, 0));
+                }
+            }
+            Change::Nothing => {}
+        }
+    }
+
+    /// Follows a message; what belongs to another share goes to `out`.
+    pub fn receive(&mut self, message: Message, out: &mut Vec<(Target, Message)>) {
+        match message {
+            Message::Sale(sale) => {
+                if sale.home > self.book.home(sale.product).1 {
+                    self.place(sale.product, sale.category, sale.home);
+                }
+                let (category, home) = self.book.home(sale.product);
+                if self.share.has(category) {
+                    self.offer(sale.sale, sale.version, sale.row(), sale.arrival);
+                } else {
+                    // An older version may be here, of another product, and nobody else need know.
+                    let (position, rank) = sale.version.parts();
+                    self.offer(sale.sale, Version::from_parts(position, rank & !1), Held::Deleted(sale.occurred_at), Arrival::InTime);
+                    out.push((Target::Category(category), Message::Sale(SaleMessage { category, home, ..sale })));
+                }
+            }
+            Message::Deleted { sale, version, at } => self.offer(sale, version, Held::Deleted(at), Arrival::InTime),
+            Message::Product { product, category, version } => self.place(product, category, version),
+            Message::Emptied { position } => self.empty(position),
+            Message::Clock { head, .. } => self.advance(head),
+        }
+    }
+
+    /// Hands on the sales of the products that moved to another share; to be called before the state is saved.
+    pub fn settle(&mut self, out: &mut Vec<(Target, Message)>) {
+        if self.leaving.is_empty() {
+            return;
+        }
+        let leaving: HashSet<ProductId> =
+            std::mem::take(&mut self.leaving).into_iter().filter(|product| !self.share.has(self.book.home(*product).0)).collect();
+        for (sale, version, fact) in self.book.take(|product| leaving.contains(&product)) {
+            self.journal.handed_over(sale);
+            let home = self.book.home(fact.product);
+            out.push((Target::Category(home.0), Message::Sale(SaleMessage::new(sale, version, &fact, home, Arrival::InTime))));
+        }
+    }
+
+    /// Moves the head of time.
+    pub fn advance(&mut self, head: EventTime) {
+        self.book.advance(head);
+    }
+
+    fn offer(&mut self, sale: SaleId, version: Version, row: Held, arrival: Arrival) {
+        match self.book.offer(sale, version, row, arrival) {
+            Outcome::Applied => self.journal.row(sale, version, &row),
+            Outcome::Late => {
+                if let Held::Sale(fact) = row {
+                    self.late.push(LateSale { sale, version, occurred_at: fact.occurred_at });
+                }
+            }
+            Outcome::Known | Outcome::Past | Outcome::Future => {}
+        }
+    }
+
+    fn place(&mut self, product: ProductId, category: Option<CategoryId>, version: Version) {
+        if !self.book.place(product, category, version) {
+            return;
+        }
+        self.journal.home(product, category, version);
+        if !self.share.has(category) && !self.book.board().tiles(WindowKey::Product(product), TileWidth::Hour).is_empty() {
+            self.leaving.insert(product);
+        }
+    }
+
+    fn empty(&mut self, position: u64) {
+        self.book.empty(position);
+        self.journal.emptied(position);
+    }
+}

@@ -1,0 +1,149 @@
+//! The table of changes of a SQLite shop: the same canonical events, from a database as a shop has it.
+
+use std::path::Path;
+
+use sellcast_domain::window::{SaleBook, WatermarkSettings};
+use sellcast_stream::{Outbox, OutboxQueries, Pipeline};
+use sellcast_testkit::TestDir;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{Connection, SqliteConnection};
+
+use crate::shop::{START, Sale, Tables, assert_same};
+
+const SETTINGS: WatermarkSettings = WatermarkSettings { lateness_seconds: 600, idle_seconds: 60 };
+
+/// The queries over tables and triggers as the demo shop has them.
+fn queries() -> OutboxQueries {
+    OutboxQueries {
+        newest: "select coalesce(max(change_id), 0) from changes".to_owned(),
+        changes: r"
+            select c.change_id as position, 'sales' as entity, c.op,
+                   json_object('sale_id', c.row_id, 'product_id', c.row ->> 'product_id', 'customer_id', o.customer_id,
+                               'quantity', c.row ->> 'quantity', 'total_price', c.row ->> 'total_price', 'occurred_at', o.ordered_at) as row
+            from changes c join orders o on o.order_id = c.row ->> 'order_id'
+            where c.table_name = 'order_lines' and c.change_id >= ?1
+            union all
+            select change_id, 'products', op, row from changes where table_name = 'products' and change_id >= ?1
+            order by position limit ?2"
+            .to_owned(),
+        snapshot: r"
+            select 'products' as entity, json_object('product_id', product_id, 'category_id', category_id) as row from products
+            union all
+            select 'sales', json_object('sale_id', line_id, 'product_id', product_id, 'customer_id', customer_id,
+                                        'quantity', quantity, 'total_price', total_price, 'occurred_at', ordered_at)
+            from order_lines join orders using (order_id)"
+            .to_owned(),
+    }
+}
+
+const TABLES: &str = "
+    create table products (product_id integer primary key, category_id integer not null);
+    create table orders (order_id integer primary key, customer_id integer not null, ordered_at text not null);
+    create table order_lines (line_id integer primary key, order_id integer not null, product_id integer not null,
+                              quantity numeric not null, total_price text not null);
+    create table changes (change_id integer primary key autoincrement, table_name text, row_id integer, op text, row text);
+    create trigger p_i after insert on products begin
+      insert into changes (table_name, row_id, op, row) values
+        ('products', new.product_id, 'insert', json_object('product_id', new.product_id, 'category_id', new.category_id)); end;
+    create trigger p_u after update on products begin
+      insert into changes (table_name, row_id, op, row) values
+        ('products', new.product_id, 'update', json_object('product_id', new.product_id, 'category_id', new.category_id)); end;
+    create trigger l_i after insert on order_lines begin
+      insert into changes (table_name, row_id, op, row) values ('order_lines', new.line_id, 'insert',
+        json_object('order_id', new.order_id, 'product_id', new.product_id, 'quantity', new.quantity, 'total_price', new.total_price)); end;
+    create trigger l_u after update on order_lines begin
+      insert into changes (table_name, row_id, op, row) values ('order_lines', new.line_id, 'update',
+        json_object('order_id', new.order_id, 'product_id', new.product_id, 'quantity', new.quantity, 'total_price', new.total_price)); end;
+    create trigger l_d after delete on order_lines begin
+      insert into changes (table_name, row_id, op, row) values ('order_lines', old.line_id, 'delete',
+        json_object('order_id', old.order_id, 'product_id', old.product_id, 'quantity', old.quantity, 'total_price', old.total_price)); end;";
+
+struct Shop {
+    connection: SqliteConnection,
+    tables: Tables,
+}
+
+impl Shop {
+    async fn create(path: &Path) -> anyhow::Result<Self> {
+        let options = SqliteConnectOptions::new().filename(path).create_if_missing(true);
+        let mut connection = SqliteConnection::connect_with(&options).await?;
+        sqlx::raw_sql(TABLES).execute(&mut connection).await?;
+        Ok(Self { connection, tables: Tables::default() })
+    }
+
+    async fn sell(&mut self, id: i64) -> anyhow::Result<()> {
+        let sale = Sale { product: id % 5, customer: id % 17, quantity: 1 + id % 3, cents: 5 + id * 31 % 2_000, seconds: id * 90 };
+        self.tables.write(id, sale);
+        let at = chrono::DateTime::from_timestamp(START + sale.seconds, 0).expect("a time").format("%Y-%m-%dT%H:%M:%SZ").to_string();
+        sqlx::query("insert into orders values (?, ?, ?)").bind(id).bind(sale.customer).bind(at).execute(&mut self.connection).await?;
+        sqlx::query("insert into order_lines values (?1, ?1, ?2, ?3, ?4)")
+            .bind(id)
+            .bind(sale.product)
+            .bind(sale.quantity)
+            .bind(format!("{}.{:02}", sale.cents / 100, sale.cents % 100))
+            .execute(&mut self.connection)
+            .await?;
+        Ok(())
+    }
+
+    async fn place(&mut self, product: i64, category: i64) -> anyhow::Result<()> {
+        self.tables.place(product, category);
+        let sql = "insert into products values (?, ?) on conflict do update set category_id = excluded.category_id";
+        sqlx::query(sql).bind(product).bind(category).execute(&mut self.connection).await?;
+        Ok(())
+    }
+
+    async fn change(&mut self, id: i64) -> anyhow::Result<()> {
+        self.tables.write(id, Sale { cents: 77, ..self.tables.sales[&id] });
+        sqlx::query("update order_lines set total_price = '0.77' where line_id = ?").bind(id).execute(&mut self.connection).await?;
+        Ok(())
+    }
+
+    async fn delete(&mut self, id: i64) -> anyhow::Result<()> {
+        self.tables.delete(id);
+        sqlx::query("delete from order_lines where line_id = ?").bind(id).execute(&mut self.connection).await?;
+        Ok(())
+    }
+
+    fn check(&self, book: &SaleBook) {
+        assert_same(book.board(), &self.tables.batch(self.tables.head()));
+    }
+}
+
+#[tokio::test]
+async fn a_sqlite_shop_is_read_once_and_then_followed() -> anyhow::Result<()> {
+    let dir = TestDir::new("outbox")?;
+    let mut shop = Shop::create(&dir.join("shop.db")).await?;
+    for product in 0..4 {
+        shop.place(product, product % 2).await?;
+    }
+    for id in 0..300 {
+        shop.sell(id).await?;
+    }
+    let state = dir.join("state.redb");
+    let outbox = Outbox::open(&dir.join("shop.db"), queries()).await?;
+    let mut pipeline = Pipeline::open(&state, SETTINGS)?;
+    assert_eq!(outbox.poll(&mut pipeline, 100).await?, 304);
+    assert_eq!(outbox.poll(&mut pipeline, 100).await?, 0);
+    shop.check(pipeline.book());
+    pipeline.save()?;
+
+    for id in 300..600 {
+        shop.sell(id).await?;
+    }
+    shop.change(310).await?;
+    shop.change(10).await?;
+    shop.delete(320).await?;
+    shop.delete(20).await?;
+    shop.place(4, 1).await?;
+    shop.place(0, 1).await?;
+    // A crash: what was read after the save is read again.
+    assert_eq!(outbox.poll(&mut pipeline, 100).await?, 100);
+    drop(pipeline);
+    let mut pipeline = Pipeline::open(&state, SETTINGS)?;
+    while outbox.poll(&mut pipeline, 100).await? > 0 {}
+    shop.check(pipeline.book());
+    assert_eq!(pipeline.book().counts().moved, 1);
+    assert_eq!(pipeline.counts("outbox").poison, 0);
+    Ok(())
+}
