@@ -1,5 +1,7 @@
-//! The store's tests, over real redb files.
+//! The store's tests, over real redb files and, among the slow ones, real Cassandra nodes.
 
+mod cluster;
+mod dead_nodes;
 mod failures;
 mod generations;
 mod places;
