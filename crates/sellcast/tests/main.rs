@@ -13,6 +13,7 @@ mod operation;
 mod pages;
 mod path;
 mod replay;
+mod scale;
 mod shop;
 mod spread;
 mod sums;

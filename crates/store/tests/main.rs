@@ -1,4 +1,4 @@
-//! The store's tests, over real redb files and, among the slow ones, real Cassandra nodes.
+//! The store's tests, over real redb and SQLite files, a real PostgreSQL server and, among the slow ones, real Cassandra nodes.
 
 mod cluster;
 mod dead_nodes;
@@ -6,3 +6,4 @@ mod failures;
 mod generations;
 mod places;
 mod publishing;
+mod registry;
