@@ -171,6 +171,8 @@ begin() {
   setsid nohup java "@$dir/node$1/conf/java.args" -cp "$dir/node$1/conf:$library/jars/*" \
     org.apache.cassandra.service.CassandraDaemon >"$dir/node$1/console.log" 2>&1 </dev/null &
   echo $! >"$dir/node$1/pid"
+  # Until it is java that runs there, it would be taken for dead.
+  wait_until 10 process "$1" || true
 }
 
 # ready N: it takes requests and sees every other node that runs.

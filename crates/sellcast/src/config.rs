@@ -14,6 +14,8 @@ use sellcast_stream::{OutboxQueries, ProductColumns, SaleColumns, WorkerSettings
 use sellcast_warehouse::{SourceMapping, WarehouseSettings};
 use serde::Deserialize;
 
+use crate::stores::Stores;
+
 /// The defaults, which are also the reference of all keys.
 pub(crate) const DEFAULTS: &str = include_str!("default.toml");
 
@@ -25,6 +27,8 @@ pub(crate) struct Config {
     pub(crate) forecast: Forecast,
     pub(crate) server: Server,
     pub(crate) stream: StreamSection,
+    /// What is kept elsewhere than in the data folder.
+    pub(crate) store: Stores,
     /// Absent unless arms are to be compared.
     pub(crate) experiment: Option<ExperimentSection>,
     /// Absent until the shop's tables are mapped.
@@ -302,7 +306,14 @@ mod tests {
         let outbox = "[stream.outbox]\nnewest = \"\"\nchanges = \"\"\nsnapshot = \"\"\n";
         let kafka = "[stream.kafka]\nbrokers = \"\"\nsales_topic = \"\"\nproducts_topic = \"\"\n";
         refuses(&format!("{outbox}{kafka}"), &["stream.outbox", "stream.kafka"]);
+        refuses("[store]\npredictions = \"redis://a/b\"\n", &["`store.predictions`", "`redis`", "cassandra://host1,host2"]);
+        refuses("[store]\npredictions = \"cassandra://me:secret@a,b\"\n", &["`store.predictions`", "keyspace"]);
+        refuses("[store]\npredictions = \"cassandra://me:${SELLCAST_NOT_SET}@a/b\"\n", &["SELLCAST_NOT_SET", "export"]);
+        refuses("[store]\npredicitons = \"\"\n", &["predicitons", "predictions"]);
         refuses("[nonsense]\nkey = 1\n", &["nonsense"]);
+        refuses("[store]\nmetadata = \"mysql://a/b\"\n", &["`store.metadata`", "`mysql`", "postgres://user"]);
+        let hidden = load("[store]\npredictions = \"cassandra://me:secret@a,b\"\n").expect_err("no keyspace").to_string();
+        assert!(!hidden.contains("secret"), "{hidden}");
         let source = "[source]\nurl = \"postgres://ada:${SELLCAST_NOT_SET}@db/shop\"\ncategories.sql = \"\"\nproducts.sql = \"\"\ntransactions.sql = \"\"\n";
         refuses(source, &["SELLCAST_NOT_SET", "export"]);
     }

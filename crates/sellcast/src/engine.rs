@@ -41,11 +41,8 @@ impl Engine {
     /// Opens the folder's parts, making what is missing.
     pub(crate) async fn open(folder: Folder, config: Config) -> anyhow::Result<Arc<Self>> {
         let warehouse = Warehouse::open(&folder.warehouse(), config.warehouse_settings()).await?;
-        let store = {
-            let path = folder.predictions();
-            tokio::task::spawn_blocking(move || PredictionStore::open(&path)).await??
-        };
-        let registry = Registry::open(&folder.metadata()).await?;
+        let store = config.store.predictions(&folder).await?;
+        let registry = config.store.registry(&folder).await?;
         let engine = Self {
             folder,
             config,

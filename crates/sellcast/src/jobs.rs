@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use apalis::prelude::{BackendExt, BoxDynError, Data, TaskBuilder, TaskSink, WorkerBuilder};
-use apalis_sqlite::{Config, SqliteStorage};
+use apalis_sqlite::{Config, SqliteConnectOptions, SqlitePool, SqlitePoolOptions, SqliteStorage};
 use chrono::{DateTime, Utc};
 use sellcast_domain::ShopDay;
 use sellcast_warehouse::SilentProgress;
@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use crate::engine::Engine;
+use crate::folder::Folder;
 
 /// How often a worker looks for jobs; without it the library looks at each heartbeat only, every 30 s.
 const POLL: Duration = Duration::from_millis(250);
@@ -58,6 +59,15 @@ struct Outcomes {
     training: Arc<watch::Sender<Outcome>>,
 }
 
+/// The queue lies in the data folder, because the work it orders is done on what lies there.
+async fn open_queue(folder: &Folder) -> anyhow::Result<SqlitePool> {
+    let options = SqliteConnectOptions::new().filename(folder.metadata()).create_if_missing(true);
+    let options = options.busy_timeout(Duration::from_secs(10)).pragma("journal_mode", "wal");
+    let pool = SqlitePoolOptions::new().max_connections(4).connect_with(options).await?;
+    SqliteStorage::setup(&pool).await?;
+    Ok(pool)
+}
+
 fn queue(name: &str) -> Config {
     Config::default().queue(name).batch_size(1)
 }
@@ -65,8 +75,7 @@ fn queue(name: &str) -> Config {
 impl Jobs {
     /// Sets the queues up and starts their workers, which live as long as the runtime.
     pub(crate) async fn start(engine: &Arc<Engine>) -> anyhow::Result<Self> {
-        let pool = engine.registry.pool();
-        SqliteStorage::setup(pool).await.context("cannot set up the job queue")?;
+        let pool = &open_queue(&engine.folder).await.context("cannot set up the job queue")?;
         let outcomes = Outcomes { nightly: Arc::new(watch::Sender::default()), training: Arc::new(watch::Sender::default()) };
         let nightly = SqliteStorage::<Nightly>::new(pool).with_config(queue("nightly"));
         let training = SqliteStorage::<Train>::new(pool).with_config(queue("training"));

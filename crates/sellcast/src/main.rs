@@ -8,6 +8,7 @@ mod jobs;
 mod model_files;
 mod progress;
 mod replay;
+mod stores;
 mod stream;
 mod training;
 mod what_if;

@@ -261,8 +261,14 @@ impl Engine {
 
     /// Loads the champion of each frame. One that is damaged or from another program is refused with a warning, and the
     /// champion before it serves again; without any, the frame goes on with baselines until the next training.
+    ///
+    /// In a registry that several machines share, versions whose files were never here belong to another one.
     pub(crate) async fn load_champions(&self) -> anyhow::Result<()> {
-        let models = self.registry.models().await?;
+        let is_here = |model: &RegisteredModel| !self.registry.is_shared() || self.folder.models().join(&model.version).exists();
+        let (models, elsewhere): (Vec<_>, Vec<_>) = self.registry.models().await?.into_iter().partition(is_here);
+        for champion in elsewhere.iter().filter(|model| model.is_champion) {
+            tracing::warn!(version = %champion.version, "the files of a champion are on another machine: this one should only serve");
+        }
         for champion in models.iter().filter(|model| model.is_champion) {
             let error = match self.load(champion).await {
                 Ok(loaded) => {

@@ -14,6 +14,7 @@ mod operation;
 mod pages;
 mod path;
 mod replay;
+mod scale;
 mod shop;
 mod spread;
 mod sums;

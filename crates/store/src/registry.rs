@@ -1,5 +1,6 @@
 //! The model registry: what each trained version was made from and how it scored, which one is the champion of its frame
-//! and which one waits as challenger, and why. SQLite by sqlx; the model files themselves lie in a folder beside it.
+//! and which one waits as challenger, and why. In a SQLite file or in PostgreSQL; the model files themselves lie in the data
+//! folder of the machine that trains.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -7,24 +8,43 @@ use std::str::FromStr;
 
 use chrono::{DateTime, Utc};
 use sellcast_domain::{ModelEvent, ModelEventKind, ModelsRecord, TimeFrame};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow};
-use sqlx::{Row, SqliteConnection, SqlitePool};
+
+use crate::metadata::{Metadata, MetadataAddress, Row, Statement};
+
+const TABLES: [&str; 5] = [
+    r"create table if not exists models (
+        version {text} primary key, frame {text} not null, trained_at {text} not null,
+        facts {text} not null, metrics {text} not null, is_champion integer not null default 0)",
+    r"create table if not exists model_aliases (
+        frame {text} not null, alias {text} not null, version {text} not null, primary key (frame, alias))",
+    r"create table if not exists model_events (
+        id {id}, at {text} not null, frame {text} not null, version {text} not null,
+        event {text} not null, reason {text} not null, duel {text})",
+    // Registries from before there were aliases marked the champion in its own row.
+    r"insert into model_aliases select frame, 'champion', version from models where is_champion = 1 on conflict do nothing",
+    "update models set is_champion = 0 where is_champion = 1",
+];
 
 /// The registry could not be used.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot {step} the model registry")]
-pub struct RegistryError {
-    step: &'static str,
-    #[source]
-    source: sqlx::Error,
-}
-
-fn reading(source: sqlx::Error) -> RegistryError {
-    RegistryError { step: "read", source }
-}
-
-fn writing(source: sqlx::Error) -> RegistryError {
-    RegistryError { step: "write", source }
+pub enum RegistryError {
+    /// The file or the database cannot be opened, or its tables cannot be made.
+    #[error("cannot open the model registry `{place}`; {mend}")]
+    Open {
+        /// The file, or the database without its password.
+        place: String,
+        /// What to do.
+        mend: &'static str,
+        /// Why.
+        #[source]
+        source: sqlx::Error,
+    },
+    /// It cannot be read.
+    #[error("cannot read the model registry")]
+    Read(#[source] sqlx::Error),
+    /// It cannot be written.
+    #[error("cannot write the model registry")]
+    Write(#[source] sqlx::Error),
 }
 
 /// What a version is to its frame.
@@ -64,47 +84,49 @@ pub struct RegisteredModel {
     pub is_challenger: bool,
 }
 
-/// The registry of one installation.
+/// The registry of one installation. Clones share its connections.
 #[derive(Clone, Debug)]
 pub struct Registry {
-    pool: SqlitePool,
+    metadata: Metadata,
 }
 
 impl Registry {
-    /// Opens or makes the database. Its pool is shared with the job queue.
+    /// Opens or makes the file.
     ///
     /// # Errors
-    /// When the file cannot be opened or migrated.
+    /// When it cannot be opened, or its tables cannot be made.
     pub async fn open(path: &Path) -> Result<Self, RegistryError> {
-        let failed = |source| RegistryError { step: "open", source };
-        let options = SqliteConnectOptions::new()
-            .filename(path)
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            .busy_timeout(std::time::Duration::from_secs(10));
-        let pool = SqlitePoolOptions::new().max_connections(4).connect_with(options).await.map_err(failed)?;
-        let migrations = [
-            r"create table if not exists models (
-                version text primary key, frame text not null, trained_at text not null,
-                facts text not null, metrics text not null, is_champion integer not null default 0)",
-            r"create table if not exists model_aliases (
-                frame text not null, alias text not null, version text not null, primary key (frame, alias))",
-            r"create table if not exists model_events (
-                id integer primary key autoincrement, at text not null, frame text not null, version text not null,
-                event text not null, reason text not null, duel text)",
-            // Registries from before there were aliases marked the champion in its own row.
-            r"insert or ignore into model_aliases select frame, 'champion', version from models where is_champion = 1",
-            "update models set is_champion = 0 where is_champion = 1",
-        ];
-        for migration in migrations {
-            sqlx::query(migration).execute(&pool).await.map_err(failed)?;
-        }
-        Ok(Self { pool })
+        let mend = "check its rights and the room on its disk";
+        let failed = |source| RegistryError::Open { place: path.display().to_string(), mend, source };
+        Ok(Self { metadata: Metadata::open(path, &TABLES).await.map_err(failed)? })
     }
 
-    /// The database, for the job queue.
-    pub fn pool(&self) -> &SqlitePool {
-        &self.pool
+    /// Connects to PostgreSQL and makes the tables where they are missing.
+    ///
+    /// # Errors
+    /// When the server cannot be reached, or the tables can be neither read nor made.
+    pub async fn connect(address: &MetadataAddress) -> Result<Self, RegistryError> {
+        let mend = "see that the server runs, that user and password are right, and that the user may make tables there";
+        let failed = |source| RegistryError::Open { place: address.to_string(), mend, source };
+        Ok(Self { metadata: Metadata::connect(address, &TABLES).await.map_err(failed)? })
+    }
+
+    /// Whether processes on other machines use it too.
+    pub fn is_shared(&self) -> bool {
+        matches!(self.metadata, Metadata::Postgres(_))
+    }
+
+    /// Writes, reads and deletes a row, to show that the rights suffice.
+    ///
+    /// # Errors
+    /// When one of the three is refused.
+    pub async fn check_rights(&self) -> Result<(), RegistryError> {
+        let mark =
+            "insert into models (version, frame, trained_at, facts, metrics) values ('check', '', '', '', '') on conflict do nothing";
+        let unmark = Statement::new("delete from models where version = 'check'");
+        // In one transaction: nobody sees the row.
+        self.write(&[Statement::new(mark), unmark]).await?;
+        self.read(&Statement::new("select version from models limit 1")).await.map(drop)
     }
 
     /// Adds a version, or replaces one of the same name. It is neither champion nor challenger by that.
@@ -112,16 +134,16 @@ impl Registry {
     /// # Errors
     /// When the database cannot be written.
     pub async fn add(&self, model: &RegisteredModel) -> Result<(), RegistryError> {
-        sqlx::query("insert or replace into models values (?, ?, ?, ?, ?, 0)")
-            .bind(&model.version)
+        let sql = r"insert into models (version, frame, trained_at, facts, metrics) values ($1, $2, $3, $4, $5)
+                    on conflict (version) do update set frame = excluded.frame, trained_at = excluded.trained_at,
+                    facts = excluded.facts, metrics = excluded.metrics";
+        let add = Statement::new(sql)
+            .bind(model.version.as_str())
             .bind(model.frame.name())
             .bind(model.trained_at.to_rfc3339())
             .bind(model.facts.to_string())
-            .bind(model.metrics.to_string())
-            .execute(&self.pool)
-            .await
-            .map(drop)
-            .map_err(writing)
+            .bind(model.metrics.to_string());
+        self.write(&[add]).await
     }
 
     /// Makes the event's version the champion of its frame, in place of whichever was, and keeps the event; in one
@@ -130,16 +152,10 @@ impl Registry {
     /// # Errors
     /// When the database cannot be written.
     pub async fn promote(&self, event: &ModelEvent) -> Result<(), RegistryError> {
-        let mut transaction = self.pool.begin().await.map_err(writing)?;
-        sqlx::query("delete from model_aliases where frame = ? and (alias = 'champion' or version = ?)")
+        let clear = Statement::new("delete from model_aliases where frame = $1 and (alias = 'champion' or version = $2)")
             .bind(event.frame.name())
-            .bind(&event.version)
-            .execute(&mut *transaction)
-            .await
-            .map_err(writing)?;
-        set_alias(&mut transaction, Alias::Champion, event).await?;
-        insert(&mut transaction, event).await?;
-        transaction.commit().await.map_err(writing)
+            .bind(event.version.as_str());
+        self.write(&[clear, set_alias(Alias::Champion, event), keep(event)]).await
     }
 
     /// Makes the event's version the challenger of its frame, in place of a former one, and keeps the event.
@@ -147,10 +163,7 @@ impl Registry {
     /// # Errors
     /// When the database cannot be written.
     pub async fn challenge(&self, event: &ModelEvent) -> Result<(), RegistryError> {
-        let mut transaction = self.pool.begin().await.map_err(writing)?;
-        set_alias(&mut transaction, Alias::Challenger, event).await?;
-        insert(&mut transaction, event).await?;
-        transaction.commit().await.map_err(writing)
+        self.write(&[set_alias(Alias::Challenger, event), keep(event)]).await
     }
 
     /// Keeps an event. One that says that a version is refused also takes its alias away.
@@ -158,16 +171,11 @@ impl Registry {
     /// # Errors
     /// When the database cannot be written.
     pub async fn note(&self, event: &ModelEvent) -> Result<(), RegistryError> {
-        let mut transaction = self.pool.begin().await.map_err(writing)?;
-        if event.event == ModelEventKind::Refused {
-            sqlx::query("delete from model_aliases where version = ?")
-                .bind(&event.version)
-                .execute(&mut *transaction)
-                .await
-                .map_err(writing)?;
+        let forget = Statement::new("delete from model_aliases where version = $1").bind(event.version.as_str());
+        match event.event {
+            ModelEventKind::Refused => self.write(&[forget, keep(event)]).await,
+            _ => self.write(&[keep(event)]).await,
         }
-        insert(&mut transaction, event).await?;
-        transaction.commit().await.map_err(writing)
     }
 
     /// The versions that were champions of `frame` and could be again, newest first: the present one, then the one before
@@ -176,15 +184,12 @@ impl Registry {
     /// # Errors
     /// When the database cannot be read.
     pub async fn champions(&self, frame: TimeFrame) -> Result<Vec<String>, RegistryError> {
-        let rows = sqlx::query("select version, event from model_events where frame = ? order by id")
-            .bind(frame.name())
-            .fetch_all(&self.pool)
-            .await
-            .map_err(reading)?;
+        let promotions = Statement::new("select version, event from model_events where frame = $1 order by id").bind(frame.name());
+        let rows = self.read(&promotions).await?;
         let mut line: Vec<String> = Vec::new();
         for row in &rows {
-            let version: String = row.try_get("version").map_err(reading)?;
-            match row.try_get::<&str, _>("event").map_err(reading)? {
+            let version = row.text("version").map_err(RegistryError::Read)?.to_owned();
+            match row.text("event").map_err(RegistryError::Read)? {
                 "promoted" => {
                     line.retain(|known| *known != version);
                     line.push(version);
@@ -226,8 +231,8 @@ impl Registry {
     /// # Errors
     /// When the database cannot be read.
     pub async fn events(&self, most: u32) -> Result<Vec<ModelEvent>, RegistryError> {
-        let rows = sqlx::query("select * from model_events order by id desc limit ?").bind(most).fetch_all(&self.pool).await;
-        rows.map_err(reading)?.iter().map(event).collect::<Result<_, _>>().map_err(reading)
+        let newest = Statement::new("select * from model_events order by id desc limit $1").bind(most);
+        self.read(&newest).await?.iter().map(event).collect::<Result<_, _>>().map_err(RegistryError::Read)
     }
 
     /// Every version, newest first.
@@ -235,144 +240,73 @@ impl Registry {
     /// # Errors
     /// When the database cannot be read.
     pub async fn models(&self) -> Result<Vec<RegisteredModel>, RegistryError> {
-        let sql = r"select m.*, (select alias from model_aliases a where a.version = m.version) as alias
+        let sql = r"select m.*, (select alias from model_aliases a where a.version = m.version order by alias desc limit 1) as alias
                     from models m order by trained_at desc, version";
-        let rows = sqlx::query(sql).fetch_all(&self.pool).await.map_err(reading)?;
-        rows.iter().map(model).collect::<Result<_, _>>().map_err(reading)
+        self.read(&Statement::new(sql)).await?.iter().map(model).collect::<Result<_, _>>().map_err(RegistryError::Read)
     }
 
     async fn aliases(&self) -> Result<BTreeMap<(TimeFrame, String), String>, RegistryError> {
-        let rows = sqlx::query("select * from model_aliases").fetch_all(&self.pool).await.map_err(reading)?;
-        let entry = |row: &SqliteRow| Ok(((frame(row)?, row.try_get("alias")?), row.try_get("version")?));
-        rows.iter().map(entry).collect::<Result<_, sqlx::Error>>().map_err(reading)
+        let rows = self.read(&Statement::new("select * from model_aliases")).await?;
+        let entry = |row: &Row| Ok(((frame(row)?, row.text("alias")?.to_owned()), row.text("version")?.to_owned()));
+        rows.iter().map(entry).collect::<Result<_, sqlx::Error>>().map_err(RegistryError::Read)
+    }
+
+    async fn write(&self, statements: &[Statement]) -> Result<(), RegistryError> {
+        self.metadata.write(statements).await.map_err(RegistryError::Write)
+    }
+
+    async fn read(&self, statement: &Statement) -> Result<Vec<Row>, RegistryError> {
+        self.metadata.read(statement).await.map_err(RegistryError::Read)
     }
 }
 
-async fn set_alias(connection: &mut SqliteConnection, alias: Alias, event: &ModelEvent) -> Result<(), RegistryError> {
-    sqlx::query("insert or replace into model_aliases values (?, ?, ?)")
-        .bind(event.frame.name())
-        .bind(alias.name())
-        .bind(&event.version)
-        .execute(connection)
-        .await
-        .map(drop)
-        .map_err(writing)
+fn set_alias(alias: Alias, event: &ModelEvent) -> Statement {
+    let sql = r"insert into model_aliases (frame, alias, version) values ($1, $2, $3)
+                on conflict (frame, alias) do update set version = excluded.version";
+    Statement::new(sql).bind(event.frame.name()).bind(alias.name()).bind(event.version.as_str())
 }
 
-async fn insert(connection: &mut SqliteConnection, event: &ModelEvent) -> Result<(), RegistryError> {
+fn keep(event: &ModelEvent) -> Statement {
     let duel = event.duel.as_ref().and_then(|duel| serde_json::to_string(duel).ok());
-    sqlx::query("insert into model_events (at, frame, version, event, reason, duel) values (?, ?, ?, ?, ?, ?)")
+    Statement::new("insert into model_events (at, frame, version, event, reason, duel) values ($1, $2, $3, $4, $5, $6)")
         .bind(event.at.to_rfc3339())
         .bind(event.frame.name())
-        .bind(&event.version)
+        .bind(event.version.as_str())
         .bind(event.event.name())
-        .bind(&event.reason)
+        .bind(event.reason.as_str())
         .bind(duel)
-        .execute(connection)
-        .await
-        .map(drop)
-        .map_err(writing)
 }
 
 fn decode(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> sqlx::Error {
     sqlx::Error::Decode(error.into())
 }
 
-fn frame(row: &SqliteRow) -> Result<TimeFrame, sqlx::Error> {
-    TimeFrame::from_str(row.try_get("frame")?).map_err(decode)
+fn frame(row: &Row) -> Result<TimeFrame, sqlx::Error> {
+    TimeFrame::from_str(row.text("frame")?).map_err(decode)
 }
 
-fn event(row: &SqliteRow) -> Result<ModelEvent, sqlx::Error> {
-    let duel: Option<&str> = row.try_get("duel")?;
+fn event(row: &Row) -> Result<ModelEvent, sqlx::Error> {
+    let duel = row.optional_text("duel")?;
     Ok(ModelEvent {
-        at: row.try_get::<&str, _>("at")?.parse().map_err(|error: chrono::ParseError| decode(error))?,
+        at: row.text("at")?.parse().map_err(|error: chrono::ParseError| decode(error))?,
         frame: frame(row)?,
-        version: row.try_get("version")?,
-        event: row.try_get::<&str, _>("event")?.parse().map_err(|error: sellcast_domain::InvalidModelEvent| decode(error))?,
-        reason: row.try_get("reason")?,
+        version: row.text("version")?.to_owned(),
+        event: row.text("event")?.parse().map_err(|error: sellcast_domain::InvalidModelEvent| decode(error))?,
+        reason: row.text("reason")?.to_owned(),
         duel: duel.map(serde_json::from_str).transpose().map_err(decode)?,
     })
 }
 
-fn model(row: &SqliteRow) -> Result<RegisteredModel, sqlx::Error> {
-    let json =
-        |column: &str| -> Result<serde_json::Value, sqlx::Error> { serde_json::from_str(row.try_get::<&str, _>(column)?).map_err(decode) };
-    let alias: Option<&str> = row.try_get("alias")?;
+fn model(row: &Row) -> Result<RegisteredModel, sqlx::Error> {
+    let json = |column: &str| -> Result<serde_json::Value, sqlx::Error> { serde_json::from_str(row.text(column)?).map_err(decode) };
+    let alias = row.optional_text("alias")?;
     Ok(RegisteredModel {
-        version: row.try_get("version")?,
+        version: row.text("version")?.to_owned(),
         frame: frame(row)?,
-        trained_at: row.try_get::<&str, _>("trained_at")?.parse().map_err(|error: chrono::ParseError| decode(error))?,
+        trained_at: row.text("trained_at")?.parse().map_err(|error: chrono::ParseError| decode(error))?,
         facts: json("facts")?,
         metrics: json("metrics")?,
         is_champion: alias == Some(Alias::Champion.name()),
         is_challenger: alias == Some(Alias::Challenger.name()),
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn event(version: &str, event: ModelEventKind) -> ModelEvent {
-        ModelEvent {
-            at: "2017-12-11T05:00:00Z".parse().expect("an instant"),
-            frame: TimeFrame::Week,
-            version: version.to_owned(),
-            event,
-            reason: "it won".to_owned(),
-            duel: None,
-        }
-    }
-
-    async fn with(versions: &[&str]) -> Result<(tempfile::TempDir, Registry), Box<dyn std::error::Error>> {
-        let dir = tempfile::tempdir()?;
-        let registry = Registry::open(&dir.path().join("sellcast.db")).await?;
-        for (day, version) in (1..).zip(versions) {
-            let model = RegisteredModel {
-                version: (*version).to_owned(),
-                frame: TimeFrame::Week,
-                trained_at: format!("2017-12-{day:02}T05:00:00Z").parse()?,
-                facts: serde_json::json!({"rows": 3}),
-                metrics: serde_json::json!({}),
-                is_champion: false,
-                is_challenger: false,
-            };
-            registry.add(&model).await?;
-        }
-        Ok((dir, registry))
-    }
-
-    #[tokio::test]
-    async fn a_frame_has_one_champion_and_one_challenger() -> Result<(), Box<dyn std::error::Error>> {
-        let (_dir, registry) = with(&["a", "b", "c"]).await?;
-        registry.promote(&event("a", ModelEventKind::Promoted)).await?;
-        registry.challenge(&event("b", ModelEventKind::Challenged)).await?;
-        registry.challenge(&event("c", ModelEventKind::Challenged)).await?;
-        let marks = |models: Vec<RegisteredModel>| -> Vec<(String, bool, bool)> {
-            models.into_iter().map(|m| (m.version, m.is_champion, m.is_challenger)).collect()
-        };
-        let expected = |list: [(&str, bool, bool); 3]| list.map(|(version, a, b)| (version.to_owned(), a, b)).to_vec();
-        assert_eq!(marks(registry.models().await?), expected([("c", false, true), ("b", false, false), ("a", true, false)]));
-        registry.promote(&event("c", ModelEventKind::Promoted)).await?;
-        assert_eq!(marks(registry.models().await?), expected([("c", true, false), ("b", false, false), ("a", false, false)]));
-        let record = registry.record(10).await?;
-        assert_eq!(record.champions[&TimeFrame::Week], "c");
-        assert!(record.challengers.is_empty());
-        assert_eq!((record.events.len(), record.events[0].event), (4, ModelEventKind::Promoted));
-        Ok(())
-    }
-
-    #[tokio::test]
-    async fn rolling_back_twice_goes_back_two_champions() -> Result<(), Box<dyn std::error::Error>> {
-        let (_dir, registry) = with(&["a", "b", "c"]).await?;
-        for version in ["a", "b", "c"] {
-            registry.promote(&event(version, ModelEventKind::Promoted)).await?;
-        }
-        assert_eq!(registry.champions(TimeFrame::Week).await?, ["c", "b", "a"]);
-        registry.promote(&event("b", ModelEventKind::RolledBack)).await?;
-        assert_eq!(registry.champions(TimeFrame::Week).await?, ["b", "a"]);
-        registry.note(&event("a", ModelEventKind::Refused)).await?;
-        assert_eq!(registry.champions(TimeFrame::Week).await?, ["b"]);
-        Ok(())
-    }
 }

@@ -33,6 +33,11 @@ impl Cassandra {
         SHARED.get_or_init(|| Self::start(1).map_err(|error| format!("{error:#}"))).as_ref().map_err(|error| anyhow!("{error}"))
     }
 
+    /// The nodes, as one service.
+    pub fn service(&self) -> &Service {
+        &self.0
+    }
+
     /// Address of a keyspace that is not there yet, with a copy on every node.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! `${NAME}` in the address of a source stands for a variable of the environment, so that a password need not be written
+//! `${NAME}` in an address stands for a variable of the environment, so that a password need not be written
 //! into a file.
 
 use std::fmt::Write as _;
@@ -18,8 +18,7 @@ pub fn filled(address: &str, lookup: impl Fn(&str) -> Option<String>) -> Result<
         let (before, reference) = rest.split_at(at);
         let end = reference.find('}').ok_or_else(|| "an address has `${` without `}`; write `${NAME}`".to_owned())?;
         let name = &reference[2..end];
-        let value = lookup(name)
-            .ok_or_else(|| format!("the address of a source needs the variable `{name}`, which is not set; `export {name}=...`"))?;
+        let value = lookup(name).ok_or_else(|| format!("an address needs the variable `{name}`, which is not set; `export {name}=...`"))?;
         filled.push_str(before);
         if credentials.contains(&(address.len() - reference.len())) || before.ends_with("password=") {
             encode(&value, &mut filled);

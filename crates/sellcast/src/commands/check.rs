@@ -28,6 +28,7 @@ impl Check {
             let lines: Vec<String> = faults.iter().map(|fault| format!("{}: {}", fault.entity, fault.message)).collect();
             return Err(usage(anyhow::anyhow!("the mapping has {} faults:\n  {}", lines.len(), lines.join("\n  "))));
         }
+        config.store.check().await.map_err(usage)?;
         if !self.json {
             print("the configuration is valid, every source answers, and every mapped column is there");
         }

@@ -1,0 +1,66 @@
+//! The section `[store]`: where results are kept when one machine is not enough. What it leaves out lies in the data folder.
+
+use std::fmt::Display;
+use std::str::FromStr;
+
+use anyhow::Context;
+use sellcast_store::{ClusterAddress, MetadataAddress, PredictionStore, Registry};
+use sellcast_warehouse::filled_address;
+use serde::Deserialize;
+
+use crate::folder::Folder;
+
+/// The addresses of the stores that are not files of the data folder.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Stores {
+    predictions: Option<At<ClusterAddress>>,
+    metadata: Option<At<MetadataAddress>>,
+}
+
+/// An address in which `${NAME}` stood for a variable of the environment.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(try_from = "String", bound(deserialize = "At<T>: TryFrom<String, Error = String>"))]
+struct At<T>(T);
+
+impl<T: FromStr<Err: Display>> TryFrom<String> for At<T> {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let filled = filled_address(&text, |name| std::env::var(name).ok())?;
+        filled.parse().map(Self).map_err(|error: T::Err| error.to_string())
+    }
+}
+
+impl Stores {
+    /// Opens the store of the published forecasts, making it where it is missing.
+    pub(crate) async fn predictions(&self, folder: &Folder) -> anyhow::Result<PredictionStore> {
+        match &self.predictions {
+            Some(At(address)) => Ok(PredictionStore::connect(address).await?),
+            None => {
+                let path = folder.predictions();
+                Ok(tokio::task::spawn_blocking(move || PredictionStore::open(&path)).await??)
+            }
+        }
+    }
+
+    /// Opens the model registry, making it where it is missing.
+    pub(crate) async fn registry(&self, folder: &Folder) -> anyhow::Result<Registry> {
+        Ok(match &self.metadata {
+            Some(At(address)) => Registry::connect(address).await?,
+            None => Registry::open(&folder.metadata()).await?,
+        })
+    }
+
+    /// Reaches every store on another machine and writes, reads and deletes a row there. Files are left alone: another
+    /// command may hold them.
+    pub(crate) async fn check(&self) -> anyhow::Result<()> {
+        if let Some(At(address)) = &self.predictions {
+            PredictionStore::connect(address).await?.check_rights().await.context("`store.predictions` cannot be used")?;
+        }
+        if let Some(At(address)) = &self.metadata {
+            Registry::connect(address).await?.check_rights().await.context("`store.metadata` cannot be used")?;
+        }
+        Ok(())
+    }
+}
