@@ -39,7 +39,7 @@ pub(crate) fn live_document(
     for category in &batch.categories {
         let elapsed = elapsed(category.category_id);
         let sold_here = sold.next().unwrap_or(Sums::NONE);
-        all_sold = all_sold + sold_here;
+        all_sold += sold_here;
         passed += elapsed * category.predicted_sales_amount.to_f64();
         let rest = rests.get(&category.category_id).map_or(&[][..], |rest| &rest.products);
         let expected = of_category(category);

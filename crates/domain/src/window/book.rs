@@ -244,7 +244,7 @@ impl SaleBook {
         }
         let first_hour = since.seconds().div_ceil(3600);
         let mut sold: Vec<Sums> = keys.iter().map(|key| self.board.sold_from_hour(*key, first_hour)).collect();
-        if since.seconds() % 3600 != 0 {
+        if !since.seconds().is_multiple_of(3600) {
             // Days of some zones begin within an hour: what came after that is found among the rows.
             let places: HashMap<WindowKey, usize> = keys.iter().enumerate().map(|(place, key)| (*key, place)).collect();
             let within = |at: EventTime| at >= since && at.seconds() < first_hour * 3600;
