@@ -30,6 +30,7 @@ pub(super) struct Source {
 pub(crate) struct Query;
 
 /// Forecasts of the best-selling categories and products.
+#[expect(clippy::unused_async, reason = "the macro takes async functions only")]
 #[Object]
 impl Query {
     /// The forecast of a period: the current shop day's unless a date is given. A running period is told as it stands now unless
