@@ -312,6 +312,7 @@ mod tests {
         refuses("[store]\npredicitons = \"\"\n", &["predicitons", "predictions"]);
         refuses("[nonsense]\nkey = 1\n", &["nonsense"]);
         refuses("[store]\nmetadata = \"mysql://a/b\"\n", &["`store.metadata`", "`mysql`", "postgres://user"]);
+        refuses("[store]\nwarehouse = \"s3://bucket\"\n", &["`store.warehouse`", "prefix", "s3://bucket/prefix"]);
         let hidden = load("[store]\npredictions = \"cassandra://me:secret@a,b\"\n").expect_err("no keyspace").to_string();
         assert!(!hidden.contains("secret"), "{hidden}");
         let source = "[source]\nurl = \"postgres://ada:${SELLCAST_NOT_SET}@db/shop\"\ncategories.sql = \"\"\nproducts.sql = \"\"\ntransactions.sql = \"\"\n";

@@ -40,7 +40,7 @@ pub(crate) struct Engine {
 impl Engine {
     /// Opens the folder's parts, making what is missing.
     pub(crate) async fn open(folder: Folder, config: Config) -> anyhow::Result<Arc<Self>> {
-        let warehouse = Warehouse::open(&folder.warehouse(), config.warehouse_settings()).await?;
+        let warehouse = config.store.warehouse(&folder.warehouse(), config.warehouse_settings()).await?;
         let store = config.store.predictions(&folder).await?;
         let registry = config.store.registry(&folder).await?;
         let engine = Self {

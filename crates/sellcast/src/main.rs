@@ -18,8 +18,9 @@ use std::process::ExitCode;
 use clap::Parser;
 use commands::Cli;
 
-/// Quiet about what is no fault: the kernel reports every table that does not exist yet as an error.
-const LOG: &str = "warn,sellcast=info,sqlx=error,buoyant_kernel=off,delta_kernel=off,buoyant_kernel_engine=off";
+/// Quiet about what is no fault: the kernel reports every table that does not exist yet as an error, and the driver of
+/// Cassandra every attempt that is then made elsewhere.
+const LOG: &str = "warn,sellcast=info,sqlx=error,scylla=off,buoyant_kernel=off,delta_kernel=off,buoyant_kernel_engine=off";
 
 fn main() -> ExitCode {
     let cli = Cli::parse();

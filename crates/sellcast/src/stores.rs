@@ -1,11 +1,12 @@
 //! The section `[store]`: where results are kept when one machine is not enough. What it leaves out lies in the data folder.
 
 use std::fmt::Display;
+use std::path::Path;
 use std::str::FromStr;
 
 use anyhow::Context;
 use sellcast_store::{ClusterAddress, MetadataAddress, PredictionStore, Registry};
-use sellcast_warehouse::filled_address;
+use sellcast_warehouse::{BucketAddress, Warehouse, WarehouseSettings, filled_address};
 use serde::Deserialize;
 
 use crate::folder::Folder;
@@ -16,6 +17,7 @@ use crate::folder::Folder;
 pub(crate) struct Stores {
     predictions: Option<At<ClusterAddress>>,
     metadata: Option<At<MetadataAddress>>,
+    warehouse: Option<At<BucketAddress>>,
 }
 
 /// An address in which `${NAME}` stood for a variable of the environment.
@@ -33,6 +35,14 @@ impl<T: FromStr<Err: Display>> TryFrom<String> for At<T> {
 }
 
 impl Stores {
+    /// Opens the warehouse, in `folder` unless a bucket is named; makes it where it is missing.
+    pub(crate) async fn warehouse(&self, folder: &Path, settings: WarehouseSettings) -> anyhow::Result<Warehouse> {
+        Ok(match &self.warehouse {
+            Some(At(address)) => Warehouse::connect(address, settings).await?,
+            None => Warehouse::open(folder, settings).await?,
+        })
+    }
+
     /// Opens the store of the published forecasts, making it where it is missing.
     pub(crate) async fn predictions(&self, folder: &Folder) -> anyhow::Result<PredictionStore> {
         match &self.predictions {

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 use sellcast_domain::{
     Generation, GenerationId, Money, PredictionDocument, Problem, ProblemKind, ProductId, TimeFrame, WhatIfAnswer, WhatIfOutcome,
     WhatIfQuestion,
@@ -41,7 +41,13 @@ impl Answerer {
         let Some(generation) = engine.store.current() else {
             return Ok(Err(Problem::new(ProblemKind::NotReady, "the first forecast is still being made; ask again in a few seconds")));
         };
-        let prepared = self.prepared(&engine, &generation).await?;
+        let Some(prepared) = self.prepared(&engine, &generation).await? else {
+            let detail = format!(
+                "the features of {} are not kept here under this program's definitions: ask the machine that publishes, or publish anew",
+                generation.as_of
+            );
+            return Ok(Err(Problem::new(ProblemKind::NotReady, detail)));
+        };
         let Some(document) = prepared.documents.get(&question.time_frame) else {
             let detail = format!("no `{}` forecast is published", question.time_frame);
             return Ok(Err(Problem::new(ProblemKind::NothingPublished, detail)));
@@ -98,15 +104,13 @@ impl Answerer {
         }))
     }
 
-    /// What questions about the generation need; made once for each.
-    async fn prepared(&self, engine: &Arc<Engine>, generation: &Generation) -> anyhow::Result<Arc<Prepared>> {
+    /// What questions about the generation need; made once for each. `None` where its features are not kept.
+    async fn prepared(&self, engine: &Arc<Engine>, generation: &Generation) -> anyhow::Result<Option<Arc<Prepared>>> {
         let mut kept = self.prepared.lock().await;
         if let Some(prepared) = kept.as_ref().filter(|prepared| prepared.generation == generation.generation_id) {
-            return Ok(prepared.clone());
+            return Ok(Some(prepared.clone()));
         }
-        let basis = WhatIfBasis::load(&engine.warehouse, generation.as_of)
-            .await?
-            .ok_or_else(|| anyhow!("the features of {} are not kept under this program's definitions", generation.as_of))?;
+        let Some(basis) = WhatIfBasis::load(&engine.warehouse, generation.as_of).await? else { return Ok(None) };
         let models = engine.recorded_models(generation).await?.into_iter();
         let models = models.map(|(frame, models)| (frame, models.without_history())).collect();
         let id = generation.generation_id;
@@ -116,7 +120,7 @@ impl Answerer {
         }
         let prepared = Arc::new(Prepared { generation: id, basis, models, documents });
         *kept = Some(prepared.clone());
-        Ok(prepared)
+        Ok(Some(prepared))
     }
 }
 

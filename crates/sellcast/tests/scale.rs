@@ -2,10 +2,10 @@
 
 use std::fs;
 
-use sellcast_testkit::{Cassandra, Postgres, free_port};
+use sellcast_testkit::{Cassandra, Postgres, S3, free_port};
 use serde_json::Value;
 
-use crate::shop::{Server, Shop, Stage};
+use crate::shop::{NOW, PATIENCE, Server, Shop, Stage};
 
 const FRAMES: [&str; 6] = ["day", "week", "month", "quarter", "half_year", "year"];
 
@@ -41,6 +41,7 @@ async fn forecasts_on_cassandra_are_those_of_the_file_and_any_machine_serves_the
 
     let address = tokio::task::spawn_blocking(|| Cassandra::shared()?.keyspace()).await.expect("no panic").expect("Cassandra");
     keep_in(&on_cluster, &format!("predictions = \"{address}\""));
+    fs::remove_file(on_cluster.data().join("predictions.redb")).expect("it was made empty by the ingest");
     on_cluster.run(&["check"]).await.done();
     on_cluster.run(&["forecast"]).await.done();
     assert!(!on_cluster.data().join("predictions.redb").exists(), "nothing is published in the folder");
@@ -53,6 +54,11 @@ async fn forecasts_on_cassandra_are_those_of_the_file_and_any_machine_serves_the
     fs::remove_file(elsewhere.data().join("shop.db")).expect("the shop's database is not there");
     let second = elsewhere.serve().await;
     assert_eq!(answers(&second).await, expected);
+    let question = serde_json::json!({"productId": 1, "timeFrame": "week", "price": 3.0});
+    let request = reqwest::Client::new().post(format!("{}/api/v1/what-if", second.url)).json(&question);
+    let refused = request.send().await.expect("an answer");
+    assert_eq!(refused.status().as_u16(), 503);
+    assert!(refused.text().await.expect("a text").contains("ask the machine that publishes"));
     served.stop().await;
     on_cluster.run(&["forecast"]).await.done();
     assert_eq!(answers(&second).await.len(), expected.len());
@@ -70,6 +76,7 @@ async fn a_store_that_is_not_there_is_named_by_the_check_and_by_each_command() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "slow"]
 async fn a_registry_on_postgres_has_the_models_and_a_machine_without_their_files_leaves_it_alone() {
     let database = Postgres::shared().expect("PostgreSQL").database().await.expect("a database");
     let shop = Shop::at(Stage::Ingested).await;
@@ -90,4 +97,37 @@ async fn a_registry_on_postgres_has_the_models_and_a_machine_without_their_files
     let history = shop.run(&["models", "--history"]).await.json();
     let promoted = history.as_array().expect("a list").iter().filter(|event| event["event"] == "promoted").count();
     assert_eq!(promoted, trained.as_array().map_or(0, Vec::len), "{history}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "slow"]
+async fn a_warehouse_in_a_bucket_gives_the_forecasts_of_the_folder_also_after_a_kill() {
+    let in_folder = Shop::at(Stage::Ingested).await;
+    in_folder.run(&["forecast"]).await.done();
+    let served = in_folder.serve().await;
+    let expected = answers(&served).await;
+    served.stop().await;
+
+    let shop = Shop::at(Stage::Mapped).await;
+    keep_in(&shop, &format!("warehouse = \"{}\"", S3::shared().expect("S3").bucket().await.expect("a bucket")));
+    shop.run(&["check"]).await.done();
+    let mut dying = shop.start_dying("dying", &["ingest", "--now", NOW], "after_facts");
+    assert!(!dying.wait(PATIENCE).await.expect("an end").success(), "it died between two steps");
+    shop.ingest().await;
+    assert!(!shop.data().join("warehouse").exists(), "nothing is loaded into the folder");
+    shop.run(&["forecast"]).await.done();
+    let served = shop.serve().await;
+    assert_eq!(answers(&served).await, expected);
+    served.stop().await;
+    let generation = shop.run(&["forecast", "--json"]).await.json();
+    let replayed = shop.run(&["replay", generation["predictions"]["week"].as_str().expect("an id"), "--json"]).await.json();
+    assert_eq!(replayed["is_equal"], true, "{replayed}");
+
+    // What was loaded is in the bucket: a machine that has none of it makes the same forecast.
+    let elsewhere = Shop::at(Stage::Mapped).await;
+    fs::copy(shop.data().join("sellcast.toml"), elsewhere.data().join("sellcast.toml")).expect("the configuration");
+    elsewhere.run(&["forecast"]).await.done();
+    let served = elsewhere.serve().await;
+    assert_eq!(answers(&served).await, expected);
+    served.stop().await;
 }

@@ -152,7 +152,6 @@ async fn a_registry_goes_on_when_its_server_was_restarted() -> Result<()> {
     let registry = Registry::connect(&server.database().await?.parse()?).await?;
     register(&registry, &["a"]).await?;
     server.service().stop()?;
-    assert!(matches!(registry.models().await, Err(RegistryError::Read(_))), "nobody answers");
     server.service().restart()?;
     assert_eq!(registry.models().await?.len(), 1);
     registry.promote(&event("a", ModelEventKind::Promoted)).await?;

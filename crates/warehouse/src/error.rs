@@ -21,6 +21,18 @@ pub enum WarehouseError {
         #[source]
         source: std::io::Error,
     },
+    /// The bucket cannot be reached, or refuses.
+    #[error(
+        "cannot use the warehouse `{place}`; see that the bucket exists and that key, secret and region are right, in the address or as \
+         `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and `AWS_REGION`"
+    )]
+    Bucket {
+        /// Bucket and prefix.
+        place: String,
+        /// Why.
+        #[source]
+        source: object_store::Error,
+    },
     /// A Delta table cannot be opened, read or committed.
     #[error("cannot {step} the table `{table}`")]
     Table {

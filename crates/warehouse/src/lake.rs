@@ -1,4 +1,4 @@
-//! The Delta tables of one warehouse folder: opening at the newest version, creating, appending, replacing a slice,
+//! The Delta tables of one warehouse, in a folder or a bucket: opening at the newest version, creating, appending, replacing a slice,
 //! merging. Every write is one Delta commit, so a reader (or a crash) sees all of it or nothing.
 
 use std::collections::{BTreeMap, HashMap};
@@ -19,22 +19,41 @@ use deltalake::protocol::SaveMode;
 use deltalake::{DeltaTable, DeltaTableError, ensure_table_uri};
 use tokio::sync::Mutex;
 
+use crate::bucket::{Bucket, BucketAddress};
 use crate::error::{Computing, OnTable, WarehouseError};
 
-/// The tables under one folder.
+/// The tables under one folder, or under one prefix of a bucket.
 pub(crate) struct Lake {
-    root: PathBuf,
+    root: Root,
     /// Last seen state of each table, brought up to date before each use.
     seen: Mutex<HashMap<String, DeltaTable>>,
     /// One write at a time within the process; between processes Delta's own optimistic commits decide.
     writing: Mutex<()>,
 }
 
+enum Root {
+    Folder(PathBuf),
+    Bucket(Bucket),
+}
+
 impl Lake {
+    pub(crate) async fn connect(address: &BucketAddress) -> Result<Self, WarehouseError> {
+        let root = Root::Bucket(Bucket::open(address).await?);
+        Ok(Self { root, seen: Mutex::default(), writing: Mutex::default() })
+    }
+
+    pub(crate) async fn check_rights(&self) -> Result<(), WarehouseError> {
+        match &self.root {
+            // A folder that was made or entered, with tables in it, has shown as much.
+            Root::Folder(_) => Ok(()),
+            Root::Bucket(bucket) => bucket.check_rights().await,
+        }
+    }
+
     pub(crate) fn open(root: &Path) -> Result<Self, WarehouseError> {
         let fail = |source| WarehouseError::Folder { path: root.to_owned(), source };
         std::fs::create_dir_all(root).map_err(fail)?;
-        let root = root.canonicalize().map_err(fail)?;
+        let root = Root::Folder(root.canonicalize().map_err(fail)?);
         Ok(Self { root, seen: Mutex::default(), writing: Mutex::default() })
     }
 
@@ -52,10 +71,14 @@ impl Lake {
     }
 
     /// Names of the tables that exist.
-    pub(crate) fn names(&self) -> Result<Vec<String>, WarehouseError> {
-        let fail = |source| WarehouseError::Folder { path: self.root.clone(), source };
+    pub(crate) async fn names(&self) -> Result<Vec<String>, WarehouseError> {
+        let root = match &self.root {
+            Root::Folder(root) => root,
+            Root::Bucket(bucket) => return bucket.names().await,
+        };
+        let fail = |source| WarehouseError::Folder { path: root.clone(), source };
         let mut names = Vec::new();
-        for entry in std::fs::read_dir(&self.root).map_err(fail)? {
+        for entry in std::fs::read_dir(root).map_err(fail)? {
             let entry = entry.map_err(fail)?;
             if entry.path().join("_delta_log").is_dir() {
                 names.push(entry.file_name().to_string_lossy().into_owned());
@@ -67,7 +90,9 @@ impl Lake {
 
     /// The table at its newest version, if it exists.
     pub(crate) async fn table(&self, name: &str) -> Result<Option<DeltaTable>, WarehouseError> {
-        if !self.root.join(name).join("_delta_log").is_dir() {
+        if let Root::Folder(root) = &self.root
+            && !root.join(name).join("_delta_log").is_dir()
+        {
             return Ok(None);
         }
         let mut seen = self.seen.lock().await;
@@ -87,7 +112,7 @@ impl Lake {
     /// Every table's version.
     pub(crate) async fn versions(&self) -> Result<BTreeMap<String, u64>, WarehouseError> {
         let mut versions = BTreeMap::new();
-        for name in self.names()? {
+        for name in self.names().await? {
             if let Some(version) = self.table(&name).await?.and_then(|table| table.version()) {
                 versions.insert(name, version);
             }
@@ -105,7 +130,7 @@ impl Lake {
     /// Every table as it is now.
     pub(crate) async fn tables(&self) -> Result<BTreeMap<String, DeltaTable>, WarehouseError> {
         let mut tables = BTreeMap::new();
-        for name in self.names()? {
+        for name in self.names().await? {
             if let Some(table) = self.table(&name).await? {
                 tables.insert(name, table);
             }
@@ -147,7 +172,7 @@ impl Lake {
     /// A context with every table in it.
     pub(crate) async fn session(&self) -> Result<SessionContext, WarehouseError> {
         let context = Self::context()?;
-        for name in self.names()? {
+        for name in self.names().await? {
             self.register(&context, &name).await?;
         }
         Ok(context)
@@ -185,7 +210,7 @@ impl Lake {
     ) -> Result<u64, WarehouseError> {
         let _writing = self.writing.lock().await;
         let mut write = self.write(name, rows, partition_by).await?.with_save_mode(SaveMode::Overwrite);
-        if let Some(predicate) = predicate.filter(|_| self.root.join(name).join("_delta_log").is_dir()) {
+        if let (Some(predicate), Some(_)) = (predicate, self.table(name).await?) {
             write = write.with_replace_where(predicate).with_schema_mode(SchemaMode::Merge);
         }
         self.commit(name, "replace rows of", write).await
@@ -256,8 +281,11 @@ impl Lake {
     }
 
     async fn unloaded(&self, name: &str) -> Result<DeltaTable, WarehouseError> {
-        let folder = self.root.join(name);
         let step = "open";
+        let folder = match &self.root {
+            Root::Folder(root) => root.join(name),
+            Root::Bucket(bucket) => return bucket.table(name).on_table(step, name),
+        };
         std::fs::create_dir_all(&folder).map_err(|source| WarehouseError::Folder { path: folder.clone(), source })?;
         let url = ensure_table_uri(folder.to_string_lossy()).on_table(step, name)?;
         DeltaTable::try_from_url(url).await.on_table(step, name)

@@ -1,6 +1,7 @@
 //! The warehouse: from a shop's own tables to a star schema in Delta tables. Source readers and mapping, validation and
 //! quarantine, dimensions, facts, aggregates that follow incrementally, and the records of every run.
 
+mod bucket;
 mod calendar;
 mod category_tree;
 mod cells;
@@ -29,6 +30,7 @@ mod value;
 mod variables;
 mod warehouse;
 
+pub use bucket::{BucketAddress, InvalidBucketAddress};
 pub use check::MappingFault;
 pub use discover::{
     Alternative, Answers, ColumnProposal, Dialect, DiscoverError, Discovery, EntityProposal, Guess, Proposal, Sample, Seen, ShopAnswers,

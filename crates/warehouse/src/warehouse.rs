@@ -9,6 +9,7 @@ use chrono::{DateTime, Duration, Utc};
 use datafusion::prelude::{DataFrame, SessionContext};
 use deltalake::DeltaTable;
 
+use crate::bucket::BucketAddress;
 use crate::check::{MappingFault, Survey};
 use crate::error::{Computing, IngestError, WarehouseError};
 use crate::ingest::Site;
@@ -29,7 +30,7 @@ const LEAST_KEPT_DAYS: u32 = 30;
 /// Sale lines that are held in memory at once.
 const CHUNK_ROWS: usize = 1 << 20;
 
-/// A folder of Delta tables: one shop's facts, dimensions and aggregates.
+/// Delta tables in a folder or a bucket: one shop's facts, dimensions and aggregates.
 pub struct Warehouse {
     lake: Arc<Lake>,
     settings: WarehouseSettings,
@@ -49,7 +50,27 @@ impl Warehouse {
     /// # Errors
     /// When the folder cannot be written or a table in it cannot be opened.
     pub async fn open(dir: &Path, settings: WarehouseSettings) -> Result<Self, WarehouseError> {
-        let lake = Arc::new(Lake::open(dir)?);
+        Self::over(Lake::open(dir)?, settings).await
+    }
+
+    /// Opens the warehouse in a bucket; makes empty tables where they are missing.
+    ///
+    /// # Errors
+    /// When the bucket cannot be reached or a table in it cannot be opened.
+    pub async fn connect(address: &BucketAddress, settings: WarehouseSettings) -> Result<Self, WarehouseError> {
+        Self::over(Lake::connect(address).await?, settings).await
+    }
+
+    /// Writes, reads and deletes an object of the bucket, to show that the rights suffice.
+    ///
+    /// # Errors
+    /// When one of the three is refused.
+    pub async fn check_rights(&self) -> Result<(), WarehouseError> {
+        self.lake.check_rights().await
+    }
+
+    async fn over(lake: Lake, settings: WarehouseSettings) -> Result<Self, WarehouseError> {
+        let lake = Arc::new(lake);
         for table in TABLES {
             lake.ensure(table.name, &table.schema(), table.partition_by).await?;
         }
@@ -182,7 +203,7 @@ impl Warehouse {
     pub async fn maintain(&self, keep_days: u32) -> Result<Maintenance, WarehouseError> {
         let keep = Duration::days(keep_days.max(LEAST_KEPT_DAYS).into());
         let mut done = Maintenance::default();
-        for table in self.lake.names()? {
+        for table in self.lake.names().await? {
             let (joined, deleted) = self.lake.maintain(&table, keep).await?;
             done.files_joined += joined;
             done.files_deleted += deleted;

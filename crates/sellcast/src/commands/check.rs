@@ -1,7 +1,7 @@
 //! `sellcast check`.
 
 use clap::Args;
-use sellcast_warehouse::{PseudonymKey, Warehouse};
+use sellcast_warehouse::PseudonymKey;
 
 use super::{Failure, Place, print, print_json, usage};
 use crate::progress::Reporter;
@@ -22,7 +22,8 @@ impl Check {
     pub(super) async fn run(self) -> Result<(), Failure> {
         let config = self.place.config()?;
         let mapping = config.mapping(&self.place.dir).map_err(usage)?;
-        let warehouse = Warehouse::open(&self.place.dir.join("warehouse"), config.warehouse_settings()).await?;
+        let warehouse = config.store.warehouse(&self.place.dir.join("warehouse"), config.warehouse_settings()).await?;
+        warehouse.check_rights().await?;
         let faults = warehouse.check(mapping, &self.place.dir).await;
         if !faults.is_empty() {
             let lines: Vec<String> = faults.iter().map(|fault| format!("{}: {}", fault.entity, fault.message)).collect();
