@@ -113,7 +113,7 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Demo(command) => Box::pin(command.run()).await,
         Command::Init(command) => Box::pin(command.run()).await,
         Command::Check(command) => command.run().await,
-        Command::Ingest(command) => command.run().await,
+        Command::Ingest(command) => Box::pin(command.run()).await,
         Command::Train(command) => Box::pin(command.run()).await,
         Command::Forecast(command) => Box::pin(command.run()).await,
         Command::Backtest(command) => Box::pin(command.run()).await,
