@@ -6,7 +6,7 @@
 mod address;
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sqlx::postgres::{PgConnection, PgPool, PgPoolOptions, PgRow};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow};
@@ -18,6 +18,8 @@ pub use address::{InvalidMetadataAddress, MetadataAddress};
 const CONNECTIONS: u32 = 4;
 /// Longest wait for a lock of the file, or for the server's first answer.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Between two tries to open a file that another process is opening.
+const AGAIN: Duration = Duration::from_millis(20);
 /// Number of the lock under which one process at a time makes the tables.
 const TABLES_LOCK: i64 = 0x5e11_ca57;
 
@@ -115,9 +117,26 @@ impl Row {
     }
 }
 
+/// Whether SQLite said that somebody else has the file (result code 5, and what extends it).
+fn is_busy(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    code.and_then(|code| code.parse::<u32>().ok()).is_some_and(|code| code & 0xff == 5)
+}
+
 impl Metadata {
     /// Opens or makes the file, with these tables.
     pub(crate) async fn open(path: &Path, tables: &[&'static str]) -> Result<Self, sqlx::Error> {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            match Self::open_now(path, tables).await {
+                // Where several set a new file's journal mode at once, SQLite refuses all but one without waiting.
+                Err(error) if is_busy(&error) && Instant::now() < until => tokio::time::sleep(AGAIN).await,
+                done => return done,
+            }
+        }
+    }
+
+    async fn open_now(path: &Path, tables: &[&'static str]) -> Result<Self, sqlx::Error> {
         let options =
             SqliteConnectOptions::new().filename(path).create_if_missing(true).journal_mode(SqliteJournalMode::Wal).busy_timeout(PATIENCE);
         let pool = SqlitePoolOptions::new().max_connections(CONNECTIONS).connect_with(options).await?;
