@@ -1,11 +1,10 @@
 //! Running sales without services: a shop with a table of changes, a server that follows it, and forecasts that move with what is
 //! sold.
 
-use std::fmt::Write;
 use std::fs::OpenOptions;
 use std::io::Write as _;
 
-use sellcast_testkit::until;
+use sellcast_testkit::{outbox, until};
 use serde_json::Value;
 
 use crate::shop::{PATIENCE, Server, Shop, Stage};
@@ -16,52 +15,31 @@ const PRODUCT: i64 = 4;
 const CATEGORY: i64 = 102;
 const ELSEWHERE: i64 = 305;
 
-const STREAM: &str = r#"
+/// The section that follows the shop's changes.
+fn stream() -> String {
+    format!(
+        "
 [stream]
 poll_milliseconds = 50
 still_after_seconds = 2
 
 [stream.outbox]
-newest = "select coalesce(max(change_id), 0) from changes"
-changes = """
-select c.change_id as position, 'sales' as entity, c.op,
-       json_object('sale_id', c.row_id, 'product_id', c.row ->> 'product_id', 'customer_id', o.customer_id,
-                   'quantity', c.row ->> 'quantity', 'total_price', c.row ->> 'total_price', 'occurred_at', o.ordered_at) as row
-from changes c join orders o on o.order_id = c.row ->> 'order_id'
-where c.table_name = 'order_lines' and c.change_id >= ?1
-union all
-select change_id, 'products', op, row from changes where table_name = 'products' and change_id >= ?1
-order by position limit ?2"""
-snapshot = """
-select 'products' as entity, json_object('product_id', product_id, 'category_id', category_id) as row from products
-union all
-select 'sales', json_object('sale_id', line_id, 'product_id', product_id, 'customer_id', customer_id,
-                            'quantity', quantity, 'total_price', total_price, 'occurred_at', ordered_at)
-from order_lines join orders using (order_id)"""
-"#;
+newest = \"{}\"
+changes = \"\"\"{}\"\"\"
+snapshot = \"\"\"{}\"\"\"
+",
+        outbox::NEWEST,
+        outbox::CHANGES,
+        outbox::SNAPSHOT
+    )
+}
 
 /// A published shop whose tables note their changes, and the configuration to follow them.
 async fn shop() -> Shop {
     let shop = Shop::at(Stage::Published).await;
-    let mut sql = String::from(
-        "create table changes (change_id integer primary key autoincrement, table_name text, row_id integer, op text, row text);",
-    );
-    let line = ["order_id", "product_id", "quantity", "total_price"];
-    for (table, key, columns) in [("order_lines", "line_id", &line[..]), ("products", "product_id", &["product_id", "category_id"])] {
-        for (op, row) in [("insert", "new"), ("update", "new"), ("delete", "old")] {
-            let json: Vec<String> = columns.iter().map(|column| format!("'{column}', {row}.{column}")).collect();
-            write!(
-                sql,
-                "create trigger {table}_{op} after {op} on {table} begin insert into changes (table_name, row_id, op, row)
-                values ('{table}', {row}.{key}, '{op}', json_object({})); end;",
-                json.join(", ")
-            )
-            .expect("a text");
-        }
-    }
-    shop.change(&sql).await;
+    shop.change(&outbox::tables()).await;
     let mut file = OpenOptions::new().append(true).open(shop.data().join("sellcast.toml")).expect("the configuration");
-    file.write_all(STREAM.as_bytes()).expect("the configuration");
+    file.write_all(stream().as_bytes()).expect("the configuration");
     shop
 }
 

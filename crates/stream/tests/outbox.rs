@@ -4,7 +4,7 @@ use std::path::Path;
 
 use sellcast_domain::window::{SaleBook, WatermarkSettings};
 use sellcast_stream::{Outbox, OutboxQueries, Pipeline};
-use sellcast_testkit::TestDir;
+use sellcast_testkit::{TestDir, outbox};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Connection, SqliteConnection};
 
@@ -12,51 +12,15 @@ use crate::shop::{START, Sale, Tables, assert_same};
 
 const SETTINGS: WatermarkSettings = WatermarkSettings { lateness_seconds: 600, idle_seconds: 60 };
 
-/// The queries over tables and triggers as the demo shop has them.
 fn queries() -> OutboxQueries {
-    OutboxQueries {
-        newest: "select coalesce(max(change_id), 0) from changes".to_owned(),
-        changes: r"
-            select c.change_id as position, 'sales' as entity, c.op,
-                   json_object('sale_id', c.row_id, 'product_id', c.row ->> 'product_id', 'customer_id', o.customer_id,
-                               'quantity', c.row ->> 'quantity', 'total_price', c.row ->> 'total_price', 'occurred_at', o.ordered_at) as row
-            from changes c join orders o on o.order_id = c.row ->> 'order_id'
-            where c.table_name = 'order_lines' and c.change_id >= ?1
-            union all
-            select change_id, 'products', op, row from changes where table_name = 'products' and change_id >= ?1
-            order by position limit ?2"
-            .to_owned(),
-        snapshot: r"
-            select 'products' as entity, json_object('product_id', product_id, 'category_id', category_id) as row from products
-            union all
-            select 'sales', json_object('sale_id', line_id, 'product_id', product_id, 'customer_id', customer_id,
-                                        'quantity', quantity, 'total_price', total_price, 'occurred_at', ordered_at)
-            from order_lines join orders using (order_id)"
-            .to_owned(),
-    }
+    OutboxQueries { newest: outbox::NEWEST.to_owned(), changes: outbox::CHANGES.to_owned(), snapshot: outbox::SNAPSHOT.to_owned() }
 }
 
 const TABLES: &str = "
     create table products (product_id integer primary key, category_id integer not null);
     create table orders (order_id integer primary key, customer_id integer not null, ordered_at text not null);
     create table order_lines (line_id integer primary key, order_id integer not null, product_id integer not null,
-                              quantity numeric not null, total_price text not null);
-    create table changes (change_id integer primary key autoincrement, table_name text, row_id integer, op text, row text);
-    create trigger p_i after insert on products begin
-      insert into changes (table_name, row_id, op, row) values
-        ('products', new.product_id, 'insert', json_object('product_id', new.product_id, 'category_id', new.category_id)); end;
-    create trigger p_u after update on products begin
-      insert into changes (table_name, row_id, op, row) values
-        ('products', new.product_id, 'update', json_object('product_id', new.product_id, 'category_id', new.category_id)); end;
-    create trigger l_i after insert on order_lines begin
-      insert into changes (table_name, row_id, op, row) values ('order_lines', new.line_id, 'insert',
-        json_object('order_id', new.order_id, 'product_id', new.product_id, 'quantity', new.quantity, 'total_price', new.total_price)); end;
-    create trigger l_u after update on order_lines begin
-      insert into changes (table_name, row_id, op, row) values ('order_lines', new.line_id, 'update',
-        json_object('order_id', new.order_id, 'product_id', new.product_id, 'quantity', new.quantity, 'total_price', new.total_price)); end;
-    create trigger l_d after delete on order_lines begin
-      insert into changes (table_name, row_id, op, row) values ('order_lines', old.line_id, 'delete',
-        json_object('order_id', old.order_id, 'product_id', old.product_id, 'quantity', old.quantity, 'total_price', old.total_price)); end;";
+                              quantity numeric not null, total_price text not null);";
 
 struct Shop {
     connection: SqliteConnection,
@@ -68,6 +32,7 @@ impl Shop {
         let options = SqliteConnectOptions::new().filename(path).create_if_missing(true);
         let mut connection = SqliteConnection::connect_with(&options).await?;
         sqlx::raw_sql(TABLES).execute(&mut connection).await?;
+        sqlx::raw_sql(sqlx::AssertSqlSafe(outbox::tables())).execute(&mut connection).await?;
         Ok(Self { connection, tables: Tables::default() })
     }
 

@@ -1,5 +1,5 @@
 //! For tests only: folders that survive a failure, free ports, the real `sellcast` program as a child, a headless
-//! browser, database servers, and a small shop with months of sales. Everything here is real; nothing stands in for something else.
+//! browser, database servers, a small shop with months of sales, and a table of its changes. Everything here is real; nothing stands in for something else.
 
 mod browser;
 mod cassandra;
@@ -7,6 +7,7 @@ mod console;
 mod databases;
 mod folder;
 mod object_store;
+pub mod outbox;
 mod program;
 mod service;
 mod shop;
