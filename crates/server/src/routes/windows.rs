@@ -6,15 +6,15 @@ use axum::extract::State;
 use axum::http::HeaderValue;
 use axum::http::header::CACHE_CONTROL;
 use axum::response::{IntoResponse, Response};
-use sellcast_domain::window::{WindowKey, WindowValue};
-use sellcast_domain::{CategoryId, Money, ProductId};
+use sellcast_domain::window::WindowKey;
+use sellcast_domain::{CategoryId, ProductId};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::problems::{ApiError, ProblemBody, field_error, invalid};
 use crate::query::Segment;
 use crate::state::AppState;
-use crate::windows::{event_instant, instant, windows};
+use crate::windows::{SalesWindow, windows};
 
 /// Sliding windows of a category or a product, the shortest first.
 #[derive(Serialize, ToSchema)]
@@ -31,47 +31,7 @@ struct Windows {
     /// Since when the stream stands still, if it does.
     #[serde(skip_serializing_if = "Option::is_none")]
     stream_still_since: Option<String>,
-    windows: Vec<Window>,
-}
-
-/// One window.
-#[derive(Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-struct Window {
-    /// `1h`, `6h`, `24h` or `7d`.
-    span: String,
-    /// Where it begins, inclusive.
-    start: String,
-    /// Where it ends, exclusive: with the minute (of the first) or the hour of its newest sale.
-    end: String,
-    /// Units, less returns.
-    quantity: f64,
-    /// Amount, less returns.
-    amount: f64,
-    /// Lines of sales, returns among them.
-    transactions: i32,
-    /// Amount by quantity.
-    average_unit_price: Option<f64>,
-    /// Different customers.
-    customers: u64,
-    /// Standard error of their number; 0 where it is exact.
-    customers_standard_error: f64,
-}
-
-impl From<WindowValue> for Window {
-    fn from(window: WindowValue) -> Self {
-        Self {
-            span: window.span.to_string(),
-            start: event_instant(window.start),
-            end: event_instant(window.end),
-            quantity: window.quantity_thousandths as f64 / 1000.0,
-            amount: Money::from_cents(window.amount_cents).to_f64(),
-            transactions: window.transactions,
-            average_unit_price: window.average_unit_price.map(|price| (price * 10_000.0).round() / 10_000.0),
-            customers: window.customers.estimate,
-            customers_standard_error: (window.customers.standard_error * 10.0).round() / 10.0,
-        }
-    }
+    windows: Vec<SalesWindow>,
 }
 
 /// Sliding windows of a category at the forecast level, products below it included.
@@ -112,13 +72,7 @@ fn answer(state: &AppState, key: WindowKey) -> Result<Response, sellcast_domain:
         WindowKey::Category(id) => (Some(id.get()), None),
         WindowKey::Product(id) => (None, Some(id.get())),
     };
-    let body = Windows {
-        category_id,
-        product_id,
-        as_of: instant(told.as_of),
-        stream_still_since: told.is_still.then(|| instant(told.as_of)),
-        windows: told.windows.into_iter().map(Window::from).collect(),
-    };
+    let body = Windows { category_id, product_id, as_of: told.as_of, stream_still_since: told.stream_still_since, windows: told.windows };
     let mut response = Json(body).into_response();
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Ok(response)
