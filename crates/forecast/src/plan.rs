@@ -4,6 +4,9 @@ use sellcast_domain::{Period, ShopDay, TimeFrame};
 
 /// Days of lags that a training row needs before its origin.
 const LEAST_HISTORY_DAYS: i64 = 56;
+/// Most days for which calibration lets one training speak: forecasts by older models are worse than those that are published,
+/// and what is learnt from them is too cautious.
+const MOST_DAYS_A_MODEL: i64 = 28;
 
 /// The origins of one frame for a forecast at one as_of. Every target in it ends before as_of.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,10 +15,17 @@ pub struct FramePlan {
     pub frame: TimeFrame,
     /// Origins to train on, newest first.
     pub training: Vec<ShopDay>,
-    /// Origins to learn weights and calibration on, oldest first.
-    pub calibration: Vec<ShopDay>,
-    /// Origins that the models behind the calibration train on: their targets end before the first calibration origin.
-    pub warm_up: Vec<ShopDay>,
+    /// Origins to learn weights and calibration on, oldest first, parted by the models that speak at them.
+    pub calibration: Vec<Calibration>,
+}
+
+/// Calibration origins that one training speaks at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Calibration {
+    /// The origins, oldest first.
+    pub origins: Vec<ShopDay>,
+    /// Origins to train on, newest first: their targets end before the first of `origins`.
+    pub training: Vec<ShopDay>,
 }
 
 /// Numbers of origins and the days between them, by frame: enough rows to train on, few enough to train in seconds.
@@ -41,15 +51,19 @@ impl FramePlan {
         let mut calibration = origins(frame, as_of, step, earliest, calibrated);
         calibration.reverse();
         // Give the calibration up from its old end until something is left to train on before it.
-        let mut warm_up = Vec::new();
         while let Some(first) = calibration.first() {
-            warm_up = origins(frame, *first, step, earliest, trained);
-            if warm_up.len() >= 3 || (calibration.len() == 1 && !warm_up.is_empty()) {
+            let trainable = origins(frame, *first, step, earliest, 3).len();
+            if trainable >= 3 || (calibration.len() == 1 && trainable > 0) {
                 break;
             }
             calibration.remove(0);
         }
-        (!training.is_empty() && !calibration.is_empty()).then_some(Self { frame, training, calibration, warm_up })
+        let parts = (calibration.len() * step as usize).div_ceil(MOST_DAYS_A_MODEL as usize).max(1);
+        let calibration: Vec<_> = calibration
+            .chunks(calibration.len().div_ceil(parts).max(1))
+            .map(|part| Calibration { origins: part.to_vec(), training: origins(frame, part[0], step, earliest, trained) })
+            .collect();
+        (!training.is_empty() && !calibration.is_empty()).then_some(Self { frame, training, calibration })
     }
 
     /// Origins of calibration alone, for frames or stages without trained models: at most four.
@@ -89,8 +103,11 @@ mod tests {
                 let Some(plan) = FramePlan::new(frame, day("2017-01-01"), as_of) else { continue };
                 let ends = |origins: &[ShopDay]| origins.iter().map(|o| Period::starting(frame, *o).last_day()).max().expect("one");
                 assert!(ends(&plan.training) < as_of, "{frame}");
-                assert!(ends(&plan.calibration) < as_of, "{frame}");
-                assert!(ends(&plan.warm_up) < plan.calibration[0], "{frame}");
+                for Calibration { origins, training } in &plan.calibration {
+                    assert!(ends(origins) < as_of, "{frame}");
+                    assert!(ends(training) < origins[0], "{frame}");
+                    assert!(origins[origins.len() - 1].days_since(origins[0]) < MOST_DAYS_A_MODEL, "{frame}");
+                }
             }
         }
     }

@@ -20,7 +20,7 @@ use crate::models::file::{FORMAT, check_format};
 use crate::models::kind::{ModelKind, ModelSet};
 use crate::models::promotions::Planned;
 use crate::models::{Fitted, Lesson};
-use crate::plan::FramePlan;
+use crate::plan::{Calibration, FramePlan};
 use crate::rows::{Rows, TrainingRows};
 
 /// Most rows that a model trains on; beyond it products are sampled.
@@ -335,11 +335,12 @@ impl Forecaster<'_> {
 
     /// What would have been said at the plan's calibration origins, by models that had not seen their truth.
     pub(crate) async fn calibration_forecasts(&self, plan: &FramePlan, now: DateTime<Utc>) -> Result<Vec<ForecastPeriod>, ForecastError> {
-        let models = match plan.calibration.first() {
-            Some(first) if !plan.warm_up.is_empty() => Some(self.fit(plan.frame, &plan.warm_up, *first, now).await?),
-            _ => None,
-        };
-        self.hindcast(plan.frame, &plan.calibration, models.as_ref(), now).await
+        let mut forecasts = Vec::new();
+        for Calibration { origins, training } in &plan.calibration {
+            let models = self.fit(plan.frame, training, origins[0], now).await?;
+            forecasts.extend(self.hindcast(plan.frame, origins, Some(&models), now).await?);
+        }
+        Ok(forecasts)
     }
 
     /// Forecasts at past origins, evenly combined until weights are learnt from them.

@@ -11,9 +11,13 @@ use serde::{Deserialize, Serialize};
 use crate::models::logistic::Logistic;
 
 /// Number of inputs per item.
-const WIDTH: usize = 8;
+const WIDTH: usize = 9;
 /// Items of a list that are fitted, by predicted rank: what is further down says nothing about the boundary.
 const FITTED: u32 = 130;
+
+/// Items in a block of an isotonic regression, and fewest blocks that make a curve.
+const PER_BLOCK: usize = 100;
+const LEAST_BLOCKS: usize = 10;
 
 /// Days after which a product is known as well as it ever will be.
 const KNOWN_BY: f64 = 91.0;
@@ -39,6 +43,11 @@ pub(crate) struct ListItems<'a, L> {
 }
 
 impl<L: std::hash::Hash + Eq + Copy> ListItems<'_, L> {
+    /// Whether the list of length `k` is the shortest that holds the item's rank: the one whose chance is shown beside it.
+    fn holds(&self, k: TopK, at: usize) -> bool {
+        self.ranks[at] <= k.get() && TopK::holding(self.ranks[at]) == k
+    }
+
     /// Row-major inputs for the list of length `k`.
     fn inputs(&self, k: TopK) -> Vec<f64> {
         // The amounts at ranks K and K + 1 of every list: the boundary that an item must clear or hold.
@@ -67,6 +76,7 @@ impl<L: std::hash::Hash + Eq + Copy> ListItems<'_, L> {
                 f64::from(self.disagreement[at]).min(3.0),
                 f64::from(self.age[at]).min(KNOWN_BY).ln_1p(),
                 self.simulated.map_or(f64::NAN, |simulated| f64::from(simulated[k.index()][at])),
+                if self.holds(k, at) { 1.0 } else { 0.0 },
             ]);
         }
         inputs
@@ -76,7 +86,40 @@ impl<L: std::hash::Hash + Eq + Copy> ListItems<'_, L> {
 /// Fitted confidence.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct ConfidenceModel {
-    per_k: Vec<Option<(Logistic, Isotonic)>>,
+    per_k: Vec<Option<Chance>>,
+}
+
+/// The chance of being in the list of one length.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Chance {
+    logistic: Logistic,
+    /// Of the items whose shown chance it is. They were picked for their rank, so that all items together may be met while
+    /// these are not.
+    shown: Isotonic,
+    others: Isotonic,
+}
+
+impl Chance {
+    fn fit(inputs: &[f64], hits: &[bool]) -> Self {
+        let logistic = Logistic::fit_sample(inputs, WIDTH, hits);
+        let straightened = |shown: bool| {
+            let rows = inputs.chunks_exact(WIDTH).zip(hits).filter(|(row, _)| is_shown(row) == shown);
+            let (said, hits): (Vec<f64>, Vec<bool>) = rows.map(|(row, hit)| (logistic.probability(row), *hit)).unzip();
+            Isotonic::fit(&said, &hits)
+        };
+        let (shown, others) = (straightened(true), straightened(false));
+        Self { logistic, shown, others }
+    }
+
+    fn of(&self, row: &[f64]) -> f64 {
+        let isotonic = if is_shown(row) { &self.shown } else { &self.others };
+        isotonic.apply(self.logistic.probability(row))
+    }
+}
+
+/// Whether the chance is the one shown beside the item.
+fn is_shown(row: &[f64]) -> bool {
+    row[WIDTH - 1] > 0.5
 }
 
 impl ConfidenceModel {
@@ -91,12 +134,7 @@ impl ConfidenceModel {
                     hits.push(came[at] <= k.get());
                 }
             }
-            (!hits.is_empty()).then(|| {
-                let logistic = Logistic::fit_sample(&inputs, WIDTH, &hits);
-                let said: Vec<f64> = inputs.chunks_exact(WIDTH).map(|row| logistic.probability(row)).collect();
-                let isotonic = Isotonic::fit(&said, &hits);
-                (logistic, isotonic)
-            })
+            (!hits.is_empty()).then(|| Chance::fit(&inputs, &hits))
         };
         Self { per_k: TopK::ALL.into_iter().map(fit).collect() }
     }
@@ -110,7 +148,7 @@ impl ConfidenceModel {
             let fitted = self.per_k.get(k.index()).and_then(Option::as_ref);
             for (row, chances) in inputs.chunks_exact(WIDTH).zip(&mut chances) {
                 let chance = match fitted {
-                    Some((logistic, isotonic)) => isotonic.apply(logistic.probability(row)),
+                    Some(fitted) => fitted.of(row),
                     None => (-row[3]).exp(),
                 };
                 let shorter = k.index().checked_sub(1).map_or(0.0, |shorter| chances[shorter]);
@@ -135,13 +173,17 @@ pub(crate) struct Isotonic {
 
 impl Isotonic {
     /// Pools adjacent violators over about fifty starting blocks, so that no block rests on a handful of items. Blocks hold
-    /// equal parts of the uncertainty: of the many items that have no chance, few are needed.
+    /// equal parts of the uncertainty: of the many items that have no chance, few are needed. Too few items for ten blocks
+    /// are left as they are: a curve of a few steps would make likely and unlikely ones alike.
     fn fit(said: &[f64], hits: &[bool]) -> Self {
+        if said.len() < LEAST_BLOCKS * PER_BLOCK {
+            return Self::default();
+        }
         let mut order: Vec<usize> = (0..said.len()).collect();
         order.sort_by(|a, b| said[*a].total_cmp(&said[*b]));
         let uncertainty = |at: usize| (said[at] * (1.0 - said[at])).max(0.002);
         let total: f64 = order.iter().map(|at| uncertainty(*at)).sum();
-        let blocks = (said.len() / 100).clamp(1, 50);
+        let blocks = (said.len() / PER_BLOCK).min(50);
         let mut ends = Vec::with_capacity(blocks);
         let mut reached = 0.0;
         for (place, at) in order.iter().enumerate() {
@@ -191,6 +233,38 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    /// Ranks one to thirty of many lists. Whatever is in the first five comes true nine times in ten, whatever is not once in ten,
+    /// however near the boundary it is: no slope over the lead says that.
+    #[test]
+    fn what_is_shown_comes_true_as_often_as_said() {
+        const LISTS: usize = 300;
+        const SIZE: usize = 30;
+        let lists: Vec<usize> = (0..LISTS * SIZE).map(|at| at / SIZE).collect();
+        let ranks: Vec<u32> = (0..LISTS * SIZE).map(|at| (at % SIZE) as u32 + 1).collect();
+        let amounts: Vec<f32> = ranks.iter().map(|rank| 100.0 - *rank as f32).collect();
+        let (known, unknown) = (vec![50.0; ranks.len()], vec![f32::NAN; ranks.len()]);
+        let comes = |at: usize| (at.wrapping_mul(2_654_435_761) >> 7) % 10 < if ranks[at] <= 5 { 9 } else { 1 };
+        let came: Vec<u32> = (0..ranks.len()).map(|at| if comes(at) { 1 } else { u32::MAX }).collect();
+        let items = ListItems {
+            lists: &lists,
+            amounts: &amounts,
+            ranks: &ranks,
+            activity: &known,
+            age: &unknown,
+            membership: &unknown,
+            simulated: None,
+            disagreement: &unknown,
+        };
+        let chances = ConfidenceModel::fit(&[(items, came.as_slice())]).apply(items);
+        let shown = confidences(&chances, &ranks);
+        let mean = |rows: &dyn Fn(u32) -> bool| {
+            let chosen: Vec<f32> = (0..ranks.len()).filter(|at| rows(ranks[*at])).map(|at| shown[at]).collect();
+            chosen.iter().sum::<f32>() / chosen.len() as f32
+        };
+        assert!((mean(&|rank| rank <= 5) - 0.9).abs() < 0.03, "{}", mean(&|rank| rank <= 5));
+        assert!((mean(&|rank| (6..=10).contains(&rank)) - 0.1).abs() < 0.03, "{}", mean(&|rank| (6..=10).contains(&rank)));
+    }
+
     #[test]
     fn isotonic_mends_a_model_that_says_twice_too_much() {
         let said: Vec<f64> = (0..10_000).map(|i| f64::from(i) / 10_000.0).collect();
@@ -203,7 +277,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn isotonic_never_turns_the_order_round(raw in prop::collection::vec((0.0..1.0_f64, any::<bool>()), 1..400), a in 0.0..1.0_f64, b in 0.0..1.0_f64) {
+        fn isotonic_never_turns_the_order_round(raw in prop::collection::vec((0.0..1.0_f64, any::<bool>()), 1..3_000), a in 0.0..1.0_f64, b in 0.0..1.0_f64) {
             let (said, hits): (Vec<_>, Vec<_>) = raw.into_iter().unzip();
             let fitted = Isotonic::fit(&said, &hits);
             let (low, high) = if a < b { (a, b) } else { (b, a) };

@@ -107,8 +107,8 @@ impl Boosted {
             .eta(0.07)
             .min_child_weight(settings.leaf_weight)
             .lambda(5.0)
-            .subsample(0.8)
-            .colsample_bytree(0.6)
+            .subsample(0.5)
+            .colsample_bytree(0.4)
             .seed(settings.seed);
         if labels.iter().all(|label| *label <= 0.0) {
             // The logarithm of their mean is no number. The margins stand in its place anyway.
