@@ -41,12 +41,12 @@ impl Answerer {
         let Some(generation) = engine.store.current() else {
             return Ok(Err(Problem::new(ProblemKind::NotReady, "the first forecast is still being made; ask again in a few seconds")));
         };
-        let Some(prepared) = self.prepared(&engine, &generation).await? else {
-            let detail = format!(
-                "the features of {} are not kept here under this program's definitions: ask the machine that publishes, or publish anew",
-                generation.as_of
-            );
-            return Ok(Err(Problem::new(ProblemKind::NotReady, detail)));
+        let prepared = match self.prepared(&engine, &generation).await? {
+            Ok(prepared) => prepared,
+            Err(missing) => {
+                let detail = format!("{missing}: ask the machine that publishes, or publish anew");
+                return Ok(Err(Problem::new(ProblemKind::NotReady, detail)));
+            }
         };
         let Some(document) = prepared.documents.get(&question.time_frame) else {
             let detail = format!("no `{}` forecast is published", question.time_frame);
@@ -104,15 +104,22 @@ impl Answerer {
         }))
     }
 
-    /// What questions about the generation need; made once for each. `None` where its features are not kept.
-    async fn prepared(&self, engine: &Arc<Engine>, generation: &Generation) -> anyhow::Result<Option<Arc<Prepared>>> {
+    /// What questions about the generation need; made once for each. On a machine that did not publish it: what is missing there.
+    async fn prepared(&self, engine: &Arc<Engine>, generation: &Generation) -> anyhow::Result<Result<Arc<Prepared>, String>> {
         let mut kept = self.prepared.lock().await;
         if let Some(prepared) = kept.as_ref().filter(|prepared| prepared.generation == generation.generation_id) {
-            return Ok(Some(prepared.clone()));
+            return Ok(Ok(prepared.clone()));
         }
-        let Some(basis) = WhatIfBasis::load(&engine.warehouse, generation.as_of).await? else { return Ok(None) };
-        let models = engine.recorded_models(generation).await?.into_iter();
-        let models = models.map(|(frame, models)| (frame, models.without_history())).collect();
+        let as_of = generation.as_of;
+        let Some(basis) = WhatIfBasis::load(&engine.warehouse, as_of).await? else {
+            return Ok(Err(format!("the features of {as_of} are not kept here under this program's definitions")));
+        };
+        let models = match engine.recorded_models(generation).await {
+            Ok(models) => models,
+            Err(error) if is_absent(&error) => return Ok(Err(format!("the models that made the forecast of {as_of} are not kept here"))),
+            Err(error) => return Err(error),
+        };
+        let models = models.into_iter().map(|(frame, models)| (frame, models.without_history())).collect();
         let id = generation.generation_id;
         let mut documents = BTreeMap::new();
         for frame in generation.predictions.keys() {
@@ -120,8 +127,13 @@ impl Answerer {
         }
         let prepared = Arc::new(Prepared { generation: id, basis, models, documents });
         *kept = Some(prepared.clone());
-        Ok(Some(prepared))
+        Ok(Ok(prepared))
     }
+}
+
+/// Whether the cause is a file or folder that is not there.
+fn is_absent(error: &anyhow::Error) -> bool {
+    error.chain().filter_map(|cause| cause.downcast_ref::<std::io::Error>()).any(|cause| cause.kind() == std::io::ErrorKind::NotFound)
 }
 
 impl WhatIf for Answerer {

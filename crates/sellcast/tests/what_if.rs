@@ -96,3 +96,16 @@ async fn nonsense_is_refused_with_every_fault() {
     assert_eq!(averages["changed"], averages["published"], "averages do not respond: {averages}");
     server.stop().await;
 }
+
+#[tokio::test]
+async fn a_machine_without_the_models_says_so() {
+    let shop = Shop::at(Stage::Trained).await;
+    std::fs::remove_dir_all(shop.data().join("models")).expect("models were trained");
+    let server = shop.serve().await;
+    let (status, kind, problem) = ask(&server, &json!({"productId": 1, "timeFrame": "week", "price": 2})).await;
+    assert_eq!((status, kind.as_str(), &problem["code"]), (503, "application/problem+json", &"NOT_READY".into()), "{problem}");
+    assert!(
+        problem["detail"].as_str().is_some_and(|detail| detail.contains("models") && detail.contains("ask the machine that publishes"))
+    );
+    server.stop().await;
+}

@@ -22,7 +22,7 @@ impl Check {
     pub(super) async fn run(self) -> Result<(), Failure> {
         let config = self.place.config()?;
         let mapping = config.mapping(&self.place.dir).map_err(usage)?;
-        let warehouse = config.store.warehouse(&self.place.dir.join("warehouse"), config.warehouse_settings()).await?;
+        let warehouse = config.store.warehouse(&self.place.dir.join("warehouse"), config.warehouse_settings()).await.map_err(usage)?;
         warehouse.check_rights().await?;
         let faults = warehouse.check(mapping, &self.place.dir).await;
         if !faults.is_empty() {
