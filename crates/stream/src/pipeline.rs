@@ -66,10 +66,10 @@ impl Pipeline {
     /// Follows an event that stands at `position` of a source. One that was read before is skipped. `payload` gives its
     /// bytes if it must become a dead letter.
     pub fn read(&mut self, source: &str, position: i64, decoded: Result<Change, Poison>, payload: impl FnOnce() -> Vec<u8>) {
-        if !self.sources.contains_key(source) {
-            self.sources.insert(source.to_owned(), Reading { intake: Intake::new(self.settings), position: 0 });
-        }
-        let Some(reading) = self.sources.get_mut(source) else { return };
+        let reading = match self.sources.get_mut(source) {
+            Some(reading) => reading,
+            None => self.sources.entry(source.to_owned()).or_insert(Reading { intake: Intake::new(self.settings), position: 0 }),
+        };
         if position < reading.position {
             return;
         }

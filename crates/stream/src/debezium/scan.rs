@@ -1,0 +1,305 @@
+//! The quick way through an event's JSON, for the shape that connectors write day in, day out: one pass over the bytes,
+//! nothing copied. It accepts only what serde_json would read the same way; whatever it is not sure of (escapes in what
+//! is needed, fractions, more than 18 digits, an error of any kind) it leaves to serde_json by returning `None`.
+
+use std::borrow::Cow;
+
+use super::columns::Columns;
+use super::envelope::{Envelope, Row, Source};
+use crate::scalar::Scalar;
+
+/// How deep objects and arrays may stand in each other.
+const DEPTH: u32 = 32;
+/// A one and the high bit in each byte of a word.
+const ONES: u64 = 0x0101_0101_0101_0101;
+const HIGHS: u64 = 0x8080_8080_8080_8080;
+
+/// The envelope in these bytes, alone or as the `payload` beside its schema.
+pub(super) fn envelope<'a>(bytes: &'a [u8], columns: &Columns) -> Option<Envelope<'a>> {
+    let (mut scan, mut envelope) = (Scan { bytes, at: 0 }, Envelope::default());
+    scan.envelope(columns, 0, &mut envelope)?;
+    scan.token().is_none().then_some(envelope)
+}
+
+struct Scan<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Scan<'a> {
+    fn envelope(&mut self, columns: &Columns, depth: u32, envelope: &mut Envelope<'a>) -> Option<()> {
+        self.begin(b'{', depth)?;
+        let (mut is_first, mut has_payload) = (true, false);
+        while let Some(key) = self.key(is_first)? {
+            is_first = false;
+            match key {
+                // What stands beside a payload does not count.
+                b"before" | b"after" | b"source" | b"op" | b"payload" if has_payload => return None,
+                b"before" => self.row(columns, &mut envelope.before)?,
+                b"after" => self.row(columns, &mut envelope.after)?,
+                b"source" => envelope.source = self.source()?,
+                b"op" => envelope.op = self.known_text()?.bytes().next().unwrap_or_default(),
+                b"payload" => {
+                    has_payload = true;
+                    *envelope = Envelope::default();
+                    self.envelope(columns, depth + 1, envelope)?;
+                }
+                _ => self.skip(depth + 1)?,
+            }
+        }
+        Some(())
+    }
+
+    fn row(&mut self, columns: &Columns, row: &mut Option<Row<'a>>) -> Option<()> {
+        *row = None;
+        if self.token()? == b'n' {
+            return self.literal(b"null");
+        }
+        let row = row.insert(Row::default());
+        let (mut expected, mut is_first) = (0, true);
+        self.begin(b'{', 0)?;
+        while let Some(key) = self.key(is_first)? {
+            is_first = false;
+            match columns.place(key, expected) {
+                Some(place) => {
+                    row[place] = self.scalar()?;
+                    expected = place + 1;
+                }
+                None => self.skip(0)?,
+            }
+        }
+        Some(())
+    }
+
+    fn source(&mut self) -> Option<Option<Source<'a>>> {
+        if self.token()? == b'n' {
+            return self.literal(b"null").map(|()| None);
+        }
+        let (mut source, mut is_first) = (Source::default(), true);
+        // A field that stands there twice is an error.
+        let mut seen = [false; 5];
+        self.begin(b'{', 0)?;
+        while let Some(key) = self.key(is_first)? {
+            is_first = false;
+            let place = match key {
+                b"lsn" => 0,
+                b"file" => 1,
+                b"pos" => 2,
+                b"row" => 3,
+                b"ts_ms" => 4,
+                _ => {
+                    self.skip(0)?;
+                    continue;
+                }
+            };
+            if std::mem::replace(&mut seen[place], true) {
+                return None;
+            }
+            if self.token()? == b'n' {
+                self.literal(b"null")?;
+                continue;
+            }
+            match place {
+                0 => source.lsn = Some(self.whole()?.try_into().ok()?),
+                1 => source.file = Some(Cow::Borrowed(self.known_text()?)),
+                2 => source.pos = Some(self.whole()?.try_into().ok()?),
+                3 => source.row = Some(self.whole()?.try_into().ok()?),
+                _ => source.ts_ms = Some(self.whole()?),
+            }
+        }
+        Some(Some(source))
+    }
+
+    fn scalar(&mut self) -> Option<Scalar<'a>> {
+        match self.token()? {
+            b'"' => self.known_text().map(|text| Scalar::Text(Cow::Borrowed(text))),
+            b'-' | b'0'..=b'9' => self.whole().map(Scalar::Int),
+            b'n' => self.literal(b"null").map(|()| Scalar::Null),
+            _ => self.skip(0).map(|()| Scalar::Other),
+        }
+    }
+
+    /// Moves past any value.
+    fn skip(&mut self, depth: u32) -> Option<()> {
+        match self.token()? {
+            b'"' => self.skip_text(),
+            b'-' | b'0'..=b'9' => self.skip_number(),
+            b'n' => self.literal(b"null"),
+            b't' => self.literal(b"true"),
+            b'f' => self.literal(b"false"),
+            b'{' => {
+                self.begin(b'{', depth)?;
+                let mut is_first = true;
+                while self.key(is_first)?.is_some() {
+                    is_first = false;
+                    self.skip(depth + 1)?;
+                }
+                Some(())
+            }
+            _ => {
+                self.begin(b'[', depth)?;
+                if self.token()? == b']' {
+                    self.at += 1;
+                    return Some(());
+                }
+                loop {
+                    self.skip(depth + 1)?;
+                    let byte = self.token()?;
+                    self.at += 1;
+                    match byte {
+                        b',' => {}
+                        b']' => return Some(()),
+                        _ => return None,
+                    }
+                }
+            }
+        }
+    }
+
+    /// The next byte that is no space, left where it is.
+    fn token(&mut self) -> Option<u8> {
+        loop {
+            let byte = *self.bytes.get(self.at)?;
+            if !matches!(byte, b' ' | b'\n' | b'\t' | b'\r') {
+                return Some(byte);
+            }
+            self.at += 1;
+        }
+    }
+
+    fn begin(&mut self, bracket: u8, depth: u32) -> Option<()> {
+        let begins = self.token()? == bracket && depth < DEPTH;
+        self.at += 1;
+        begins.then_some(())
+    }
+
+    /// The next key of an object, up to and including its colon; `Some(None)` is the object's end.
+    fn key(&mut self, is_first: bool) -> Option<Option<&'a [u8]>> {
+        let mut byte = self.token()?;
+        if byte == b'}' {
+            self.at += 1;
+            return Some(None);
+        }
+        if !is_first {
+            if byte != b',' {
+                return None;
+            }
+            self.at += 1;
+            byte = self.token()?;
+        }
+        if byte != b'"' {
+            return None;
+        }
+        let key = self.text()?;
+        if self.token()? != b':' {
+            return None;
+        }
+        self.at += 1;
+        // Bytes that are no UTF-8 are for serde_json to judge.
+        (key.is_ascii() || std::str::from_utf8(key).is_ok()).then_some(Some(key))
+    }
+
+    fn known_text(&mut self) -> Option<&'a str> {
+        if self.token()? != b'"' {
+            return None;
+        }
+        std::str::from_utf8(self.text()?).ok()
+    }
+
+    /// What stands between the quote at hand and the next, without escapes.
+    fn text(&mut self) -> Option<&'a [u8]> {
+        let start = self.at + 1;
+        let end = self.stop(start)?;
+        if self.bytes[end] != b'"' {
+            return None;
+        }
+        self.at = end + 1;
+        Some(&self.bytes[start..end])
+    }
+
+    fn skip_text(&mut self) -> Option<()> {
+        self.at += 1;
+        loop {
+            let end = self.stop(self.at)?;
+            self.at = end + 1;
+            match self.bytes[end] {
+                b'"' => return Some(()),
+                b'\\' => match self.bytes.get(end + 1)? {
+                    b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => self.at = end + 2,
+                    b'u' if self.bytes.get(end + 2..end + 6)?.iter().all(u8::is_ascii_hexdigit) => self.at = end + 6,
+                    _ => return None,
+                },
+                _ => return None,
+            }
+        }
+    }
+
+    /// The place of the first quote, backslash or control character from `at` on, eight bytes at a time.
+    fn stop(&self, mut at: usize) -> Option<usize> {
+        while let Some(Ok(word)) = self.bytes.get(at..at + 8).map(<[u8; 8]>::try_from) {
+            let word = u64::from_le_bytes(word);
+            // The high bit is set in each byte that is zero (or below 32); borrows reach only bytes above the first one.
+            let zero = |value: u64| value.wrapping_sub(ONES) & !value;
+            let control = word.wrapping_sub(ONES * 0x20) & !word;
+            let stops = (zero(word ^ (ONES * u64::from(b'"'))) | zero(word ^ (ONES * u64::from(b'\\'))) | control) & HIGHS;
+            if stops != 0 {
+                return Some(at + (stops.trailing_zeros() / 8) as usize);
+            }
+            at += 8;
+        }
+        let rest = self.bytes.get(at..)?;
+        rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1f)).map(|place| at + place)
+    }
+
+    fn literal(&mut self, literal: &[u8]) -> Option<()> {
+        let stands = self.bytes.get(self.at..)?.starts_with(literal);
+        self.at += literal.len();
+        stands.then_some(())
+    }
+
+    /// A whole number of 18 digits at most. Minus zero is left alone: for serde_json it is no whole number.
+    fn whole(&mut self) -> Option<i64> {
+        let is_negative = self.token()? == b'-';
+        let start = self.at + usize::from(is_negative);
+        let (mut at, mut value) = (start, 0_i64);
+        while let Some(digit @ b'0'..=b'9') = self.bytes.get(at) {
+            value = value.wrapping_mul(10).wrapping_add(i64::from(digit - b'0'));
+            at += 1;
+        }
+        let digits = at - start;
+        let has_more = matches!(self.bytes.get(at), Some(b'.' | b'e' | b'E'));
+        if digits == 0 || digits > 18 || has_more || (self.bytes[start] == b'0' && (digits > 1 || is_negative)) {
+            return None;
+        }
+        self.at = at;
+        Some(if is_negative { -value } else { value })
+    }
+
+    fn skip_number(&mut self) -> Option<()> {
+        self.at += usize::from(self.bytes.get(self.at) == Some(&b'-'));
+        let start = self.at;
+        self.skip_digits()?;
+        if self.bytes[start] == b'0' && self.at > start + 1 {
+            return None;
+        }
+        if self.bytes.get(self.at) == Some(&b'.') {
+            self.at += 1;
+            self.skip_digits()?;
+        }
+        if let Some(b'e' | b'E') = self.bytes.get(self.at) {
+            self.at += 1;
+            self.at += usize::from(matches!(self.bytes.get(self.at), Some(b'+' | b'-')));
+            self.skip_digits()?;
+        }
+        Some(())
+    }
+
+    /// Moves past one digit or more.
+    fn skip_digits(&mut self) -> Option<()> {
+        let start = self.at;
+        while let Some(b'0'..=b'9') = self.bytes.get(self.at) {
+            self.at += 1;
+        }
+        (self.at > start).then_some(())
+    }
+}
