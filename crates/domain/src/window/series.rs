@@ -33,7 +33,8 @@ impl Frontier {
 pub(super) struct KeySeries {
     minutes: TileSeries,
     hours: TileSeries,
-    /// The windows that end at `head`, kept up to date by what enters and what leaves them.
+    /// The windows that end at `head`, kept up to date by what enters them; what leaves them is taken off once an hour and
+    /// when they are read, so that a sale need not look for it.
     windows: [Sums; 4],
     head: u32,
     customers: CustomerSample,
@@ -47,7 +48,7 @@ impl KeySeries {
 
     /// Adds sums at a minute that is not before the oldest kept hour nor after the head.
     pub(super) fn add(&mut self, minute: u32, sums: Sums, frontier: Frontier) {
-        if self.head != frontier.head {
+        if self.head / 60 != frontier.head / 60 {
             self.roll(frontier);
         }
         self.add_tile(TileWidth::Minute, minute, sums, frontier);
@@ -87,8 +88,9 @@ impl KeySeries {
             TileWidth::Minute => self.minutes.add(number, sums),
             TileWidth::Hour => self.hours.add(number, sums),
         }
+        // Up to what they began with at their own head: later heads take it off again.
         for (window, span) in self.windows.iter_mut().zip(WindowSpan::ALL) {
-            if span.tile() == width && number >= span.range(frontier.head).0 {
+            if span.tile() == width && number >= span.range(self.head).0 {
                 *window += sums;
             }
         }
