@@ -1,6 +1,7 @@
 //! The tiles, running windows and customers of one product or category.
 
 use super::distinct::{CustomerSample, DistinctCustomers};
+use super::fact::SaleFact;
 use super::span::{TileWidth, WindowSpan};
 use super::sums::Sums;
 use super::tiles::{Tile, TileSeries};
@@ -53,6 +54,31 @@ impl KeySeries {
         }
         self.add_tile(TileWidth::Minute, minute, sums, frontier);
         self.add_tile(TileWidth::Hour, minute / 60, sums, frontier);
+    }
+
+    /// Adds sales that are not after the head; those before the oldest kept hour are left out.
+    pub(super) fn add_sales(&mut self, sales: &[SaleFact], limit: usize, frontier: Frontier) {
+        for fact in sales {
+            let minute = fact.occurred_at.minute();
+            if minute / 60 >= frontier.first_hour {
+                self.add(minute, fact.sums(), frontier);
+                self.add_customer(minute, fact.customer, limit, frontier);
+            }
+        }
+    }
+
+    /// Something of each part of the series itself, and of the newest entries of its lists: reading brings them near.
+    pub(super) fn own_lines(&self) -> u32 {
+        self.head ^ self.windows[0].transactions as u32 ^ self.windows[3].transactions as u32 ^ u32::from(self.minutes.is_empty())
+    }
+
+    pub(super) fn newest_lines(&self) -> u32 {
+        self.minutes.newest() ^ self.hours.newest() ^ self.customers.newest()
+    }
+
+    /// Makes room for this many purchases.
+    pub(super) fn make_room(&mut self, purchases: usize) {
+        self.customers.make_room(purchases);
     }
 
     /// Adds all that another series has, customers included.

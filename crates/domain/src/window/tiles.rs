@@ -63,6 +63,11 @@ impl TileSeries {
         }
     }
 
+    /// The number of the newest tile, or 0.
+    pub(super) fn newest(&self) -> u32 {
+        self.0.last().map_or(0, |tile| tile.number)
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

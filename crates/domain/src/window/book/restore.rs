@@ -86,15 +86,19 @@ impl BookRestore {
         book.counts = counts;
         book.advance(book.board.head());
         let batches = 1 + (book.sales.len() / BATCH) as u64;
-        let mut sales: Vec<(Option<CategoryId>, SaleFact)> = Vec::new();
+        let mut sales: Vec<SaleFact> = Vec::new();
         for batch in 0..batches {
             let is_in = |entry: &&Entry| mix(entry.product as u64) % batches == batch;
-            let facts = book.sales.values().filter(is_in).filter_map(Entry::sale);
             sales.clear();
-            sales.extend(facts.map(|fact| (windowed(&book.homes, &book.groups, fact.product), fact)));
-            sales.sort_unstable_by_key(|(category, fact)| (*category, fact.product, fact.occurred_at));
-            for (category, fact) in &sales {
-                book.board.add(fact, *category);
+            sales.extend(book.sales.values().filter(is_in).filter_map(Entry::sale));
+            sales.sort_unstable_by_key(|fact| (fact.product, fact.occurred_at));
+            let of_products = sales.chunk_by(|fact, next| fact.product == next.product);
+            let mut runs: Vec<(Option<CategoryId>, &[SaleFact])> =
+                of_products.map(|run| (windowed(&book.homes, &book.groups, run[0].product), run)).collect();
+            // Products of a category one after the other find its tiles where the processor still has them.
+            runs.sort_unstable_by_key(|(category, _)| *category);
+            for (category, run) in runs {
+                book.board.add_product(run, category);
             }
         }
         book
