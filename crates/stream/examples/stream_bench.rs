@@ -88,9 +88,7 @@ fn stream(folder: &Path, events: u64) -> Result<Streamed> {
     while streamed.events < events {
         let chunk: Vec<Vec<u8>> = (streamed.events..streamed.events + CHUNK).map(event).collect();
         let (started, busy) = (Instant::now(), busy()?);
-        for (n, bytes) in (streamed.events..).zip(&chunk) {
-            pipeline.read("sales", n as i64, sales.decode(bytes), || bytes.clone());
-        }
+        pipeline.read_all("sales", streamed.events as i64, chunk.iter().map(|bytes| sales.decode(bytes)), |n| chunk[n].clone());
         streamed.all += started.elapsed();
         streamed.all_busy += busy_since(busy)?;
         let (started, busy) = (Instant::now(), self::busy()?);

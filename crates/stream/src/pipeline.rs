@@ -5,13 +5,16 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use sellcast_domain::CategoryId;
-use sellcast_domain::window::{Arrival, EventTime, SaleBook, WatermarkSettings};
+use sellcast_domain::window::{Arrival, EventTime, Held, SaleBook, WatermarkSettings};
 
-use crate::event::{Change, Poison};
+use crate::event::{Change, Poison, SaleChange};
 use crate::intake::{ChangeCounts, Intake};
 use crate::message::Share;
 use crate::shard::Shard;
 use crate::state::{DeadLetter, Meta, Save, SourceMark, StateError, StateFile};
+
+/// Events that are looked at together by [`Pipeline::read_all`].
+const BUNCH: usize = 32;
 
 /// One source of the pipeline.
 #[derive(Debug)]
@@ -78,6 +81,35 @@ impl Pipeline {
             Ok((change, arrival)) => self.shard.follow(change, arrival),
             Err(poison) => {
                 self.dead.push(DeadLetter { source: source.to_owned(), position, reason: poison.to_string(), payload: payload() });
+            }
+        }
+    }
+
+    /// Follows events that stand at `position` of a source and the places after it: [`Pipeline::read`] for each, quicker
+    /// because memory is asked for what several of them need at once. `payload` gives the bytes of the event that was
+    /// the `n`th here.
+    pub fn read_all(
+        &mut self,
+        source: &str,
+        position: i64,
+        decoded: impl IntoIterator<Item = Result<Change, Poison>>,
+        payload: impl Fn(usize) -> Vec<u8>,
+    ) {
+        let mut decoded = decoded.into_iter();
+        let mut bunch = Vec::with_capacity(BUNCH);
+        let mut read = 0;
+        loop {
+            bunch.extend(decoded.by_ref().take(BUNCH));
+            if bunch.is_empty() {
+                return;
+            }
+            self.shard.book().look_ahead(bunch.iter().filter_map(|event| match event {
+                Ok(Change::Sale(SaleChange { sale, row: Held::Sale(fact), .. })) => Some((*sale, fact.product)),
+                _ => None,
+            }));
+            for event in bunch.drain(..) {
+                self.read(source, position + read as i64, event, || payload(read));
+                read += 1;
             }
         }
     }

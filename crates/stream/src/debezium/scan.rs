@@ -157,6 +157,7 @@ impl<'a> Scan<'a> {
     }
 
     /// The next byte that is no space, left where it is.
+    #[inline]
     fn token(&mut self) -> Option<u8> {
         loop {
             let byte = *self.bytes.get(self.at)?;
@@ -167,6 +168,7 @@ impl<'a> Scan<'a> {
         }
     }
 
+    #[inline]
     fn begin(&mut self, bracket: u8, depth: u32) -> Option<()> {
         let begins = self.token()? == bracket && depth < DEPTH;
         self.at += 1;
@@ -174,6 +176,7 @@ impl<'a> Scan<'a> {
     }
 
     /// The next key of an object, up to and including its colon; `Some(None)` is the object's end.
+    #[inline]
     fn key(&mut self, is_first: bool) -> Option<Option<&'a [u8]>> {
         let mut byte = self.token()?;
         if byte == b'}' {
@@ -207,6 +210,7 @@ impl<'a> Scan<'a> {
     }
 
     /// What stands between the quote at hand and the next, without escapes.
+    #[inline]
     fn text(&mut self) -> Option<&'a [u8]> {
         let start = self.at + 1;
         let end = self.stop(start)?;
@@ -235,6 +239,7 @@ impl<'a> Scan<'a> {
     }
 
     /// The place of the first quote, backslash or control character from `at` on, eight bytes at a time.
+    #[inline]
     fn stop(&self, mut at: usize) -> Option<usize> {
         while let Some(Ok(word)) = self.bytes.get(at..at + 8).map(<[u8; 8]>::try_from) {
             let word = u64::from_le_bytes(word);
@@ -251,6 +256,7 @@ impl<'a> Scan<'a> {
         rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1f)).map(|place| at + place)
     }
 
+    #[inline]
     fn literal(&mut self, literal: &[u8]) -> Option<()> {
         let stands = self.bytes.get(self.at..)?.starts_with(literal);
         self.at += literal.len();
@@ -258,6 +264,7 @@ impl<'a> Scan<'a> {
     }
 
     /// A whole number of 18 digits at most. Minus zero is left alone: for serde_json it is no whole number.
+    #[inline]
     fn whole(&mut self) -> Option<i64> {
         let is_negative = self.token()? == b'-';
         let start = self.at + usize::from(is_negative);
