@@ -101,11 +101,15 @@ impl WindowBoard {
         }
     }
 
-    /// Looks at the series of some products, see [`super::SaleBook::look_ahead`]: first at all of them, then at their tiles.
-    pub(super) fn look_ahead(&self, products: impl Iterator<Item = ProductId>) -> u32 {
-        let series: Vec<&KeySeries> = products.filter_map(|id| self.products.get(&id.get()).map(Box::as_ref)).collect();
-        let heads = series.iter().fold(0, |seen, series| seen ^ series.own_lines());
-        series.iter().fold(heads, |seen, series| seen ^ series.newest_lines())
+    /// Looks at the series of some products and categories, see [`super::SaleBook::look_ahead`]: first at all of them, then
+    /// at their tiles.
+    pub(super) fn look_ahead(&self, keys: impl Iterator<Item = (ProductId, Option<CategoryId>)>) -> u32 {
+        let of_both = |(product, category): (ProductId, Option<CategoryId>)| {
+            [Some(WindowKey::Product(product)), category.map(WindowKey::Category)].map(|key| self.series(key?))
+        };
+        let series: Vec<&KeySeries> = keys.flat_map(of_both).flatten().collect();
+        let own = series.iter().fold(0, |seen, series| seen ^ series.own_lines());
+        series.iter().fold(own, |seen, series| seen ^ series.newest_lines())
     }
 
     /// Takes a sale away that was added, with the same category.

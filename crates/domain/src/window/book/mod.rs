@@ -183,9 +183,8 @@ impl SaleBook {
     /// once it answers in the time of a few, where [`SaleBook::offer`] would wait for each. A few dozen rows are best.
     pub fn look_ahead(&self, rows: impl Iterator<Item = (SaleId, ProductId)> + Clone) {
         let known = rows.clone().filter(|(sale, _)| self.sales.contains_key(&sale.get())).count();
-        let placed = rows.clone().filter(|(_, product)| self.homes.contains_key(&product.get())).count();
-        let seen = self.board.look_ahead(rows.map(|(_, product)| product));
-        std::hint::black_box((known, placed, seen));
+        let seen = self.board.look_ahead(rows.map(|(_, product)| (product, windowed(&self.homes, &self.groups, product))));
+        std::hint::black_box((known, seen));
     }
 
     fn settle(&mut self, sale: SaleId, version: Version, row: Held, arrival: Arrival) -> Outcome {
