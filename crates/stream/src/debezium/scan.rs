@@ -120,11 +120,18 @@ impl<'a> Scan<'a> {
     }
 
     /// Moves past any value.
+    #[inline(always)]
     fn skip(&mut self, depth: u32) -> Option<()> {
         match self.token()? {
             b'"' => self.skip_text(),
             b'-' | b'0'..=b'9' => self.skip_number(),
             b'n' => self.literal(b"null"),
+            byte => self.skip_other(byte, depth),
+        }
+    }
+
+    fn skip_other(&mut self, byte: u8, depth: u32) -> Option<()> {
+        match byte {
             b't' => self.literal(b"true"),
             b'f' => self.literal(b"false"),
             b'{' => {
@@ -157,7 +164,7 @@ impl<'a> Scan<'a> {
     }
 
     /// The next byte that is no space, left where it is.
-    #[inline]
+    #[inline(always)]
     fn token(&mut self) -> Option<u8> {
         loop {
             let byte = *self.bytes.get(self.at)?;
@@ -176,7 +183,7 @@ impl<'a> Scan<'a> {
     }
 
     /// The next key of an object, up to and including its colon; `Some(None)` is the object's end.
-    #[inline]
+    #[inline(always)]
     fn key(&mut self, is_first: bool) -> Option<Option<&'a [u8]>> {
         let mut byte = self.token()?;
         if byte == b'}' {
@@ -193,38 +200,39 @@ impl<'a> Scan<'a> {
         if byte != b'"' {
             return None;
         }
-        let key = self.text()?;
+        let (key, is_ascii) = self.text()?;
         if self.token()? != b':' {
             return None;
         }
         self.at += 1;
         // Bytes that are no UTF-8 are for serde_json to judge.
-        (key.is_ascii() || std::str::from_utf8(key).is_ok()).then_some(Some(key))
+        (is_ascii || std::str::from_utf8(key).is_ok()).then_some(Some(key))
     }
 
     fn known_text(&mut self) -> Option<&'a str> {
         if self.token()? != b'"' {
             return None;
         }
-        std::str::from_utf8(self.text()?).ok()
+        std::str::from_utf8(self.text()?.0).ok()
     }
 
-    /// What stands between the quote at hand and the next, without escapes.
-    #[inline]
-    fn text(&mut self) -> Option<&'a [u8]> {
+    /// What stands between the quote at hand and the next, without escapes, and whether all of it is ASCII.
+    #[inline(always)]
+    fn text(&mut self) -> Option<(&'a [u8], bool)> {
         let start = self.at + 1;
-        let end = self.stop(start)?;
+        let (end, high) = self.stop(start)?;
         if self.bytes[end] != b'"' {
             return None;
         }
         self.at = end + 1;
-        Some(&self.bytes[start..end])
+        Some((&self.bytes[start..end], high == 0))
     }
 
+    #[inline(always)]
     fn skip_text(&mut self) -> Option<()> {
         self.at += 1;
         loop {
-            let end = self.stop(self.at)?;
+            let (end, _) = self.stop(self.at)?;
             self.at = end + 1;
             match self.bytes[end] {
                 b'"' => return Some(()),
@@ -238,9 +246,11 @@ impl<'a> Scan<'a> {
         }
     }
 
-    /// The place of the first quote, backslash or control character from `at` on, eight bytes at a time.
-    #[inline]
-    fn stop(&self, mut at: usize) -> Option<usize> {
+    /// The place of the first quote, backslash or control character from `at` on, found eight bytes at a time, and the high
+    /// bits of the bytes before it.
+    #[inline(always)]
+    fn stop(&self, mut at: usize) -> Option<(usize, u64)> {
+        let mut high = 0;
         while let Some(Ok(word)) = self.bytes.get(at..at + 8).map(<[u8; 8]>::try_from) {
             let word = u64::from_le_bytes(word);
             // The high bit is set in each byte that is zero (or below 32); borrows reach only bytes above the first one.
@@ -248,12 +258,15 @@ impl<'a> Scan<'a> {
             let control = word.wrapping_sub(ONES * 0x20) & !word;
             let stops = (zero(word ^ (ONES * u64::from(b'"'))) | zero(word ^ (ONES * u64::from(b'\\'))) | control) & HIGHS;
             if stops != 0 {
-                return Some(at + (stops.trailing_zeros() / 8) as usize);
+                let before = (stops & stops.wrapping_neg()) - 1;
+                return Some((at + (stops.trailing_zeros() / 8) as usize, high | (word & before & HIGHS)));
             }
+            high |= word & HIGHS;
             at += 8;
         }
         let rest = self.bytes.get(at..)?;
-        rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1f)).map(|place| at + place)
+        let place = rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1f))?;
+        Some((at + place, high | u64::from(!rest[..place].is_ascii())))
     }
 
     #[inline]
@@ -282,6 +295,7 @@ impl<'a> Scan<'a> {
         Some(if is_negative { -value } else { value })
     }
 
+    #[inline(always)]
     fn skip_number(&mut self) -> Option<()> {
         self.at += usize::from(self.bytes.get(self.at) == Some(&b'-'));
         let start = self.at;
@@ -302,6 +316,7 @@ impl<'a> Scan<'a> {
     }
 
     /// Moves past one digit or more.
+    #[inline(always)]
     fn skip_digits(&mut self) -> Option<()> {
         let start = self.at;
         while let Some(b'0'..=b'9') = self.bytes.get(self.at) {

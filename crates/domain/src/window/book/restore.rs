@@ -9,8 +9,8 @@ use crate::window::fact::{EventTime, SaleFact, Version};
 use crate::window::hash::mix;
 use crate::{CategoryId, ProductId, SaleId};
 
-/// Rows whose sales are sorted at a time: some 50 MB.
-const BATCH: usize = 1 << 20;
+/// Rows whose sales are sorted at a time: 128 MB for a while, and one way through all rows for each.
+const BATCH: usize = 1 << 22;
 
 /// A book that is being made again.
 #[derive(Debug)]
