@@ -6,6 +6,7 @@
 mod columns;
 mod envelope;
 mod scan;
+mod tokens;
 
 use columns::Columns;
 pub use columns::{ProductColumns, SaleColumns};
