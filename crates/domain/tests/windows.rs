@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use sellcast_domain::window::{
-    EventTime, Held, Outcome, Quantity, SaleBook, SaleFact, Sums, TileWidth, Version, Watermark, WatermarkSettings, WindowBoard, WindowKey,
-    WindowSpan, differing_tiles,
+    BookRestore, EventTime, Held, Outcome, Quantity, SaleBook, SaleFact, Sums, TileWidth, Version, Watermark, WatermarkSettings,
+    WindowBoard, WindowKey, WindowSpan, differing_tiles,
 };
 use sellcast_domain::{CategoryId, CustomerId, Money, ProductId, SaleId};
 
@@ -246,6 +246,32 @@ proptest! {
             let expected = WindowSpan::ALL.map(|span| whole.book.board().window(key, span));
             prop_assert_eq!(WindowBoard::windows_of_all(&boards, key), expected);
         }
+    }
+
+    #[test]
+    fn a_book_made_again_from_its_changes_has_the_same_windows_and_goes_on(shop in shop(), when in any::<prop::sample::Index>()) {
+        let (before, after) = shop.changes.split_at(when.index(shop.changes.len()));
+        let mut reader = Reader::new();
+        for (_, change) in before {
+            reader.read(change, false);
+        }
+        let mut restore = BookRestore::new(SLACK_MINUTES, reader.book.board().head());
+        restore.expect(reader.book.len(), 6);
+        for (_, change) in before {
+            match change {
+                Change::Product { product, category, version } => {
+                    restore.place(ProductId::from(*product), category.map(CategoryId::from), *version);
+                }
+                Change::Sale { sale, version, row } => restore.row(SaleId::from(*sale), *version, *row),
+            }
+        }
+        let mut again = Reader { book: restore.finish(reader.book.counts()), watermark: reader.watermark };
+        prop_assert_eq!(again.book.counts(), reader.book.counts());
+        prop_assert_eq!(differing_tiles(again.book.board(), reader.book.board()), []);
+        for (_, change) in after {
+            again.read(change, false);
+        }
+        again.check(&shop);
     }
 
     #[test]

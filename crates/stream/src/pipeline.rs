@@ -5,13 +5,16 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use sellcast_domain::CategoryId;
-use sellcast_domain::window::{Arrival, EventTime, SaleBook, WatermarkSettings};
+use sellcast_domain::window::{Arrival, EventTime, Held, SaleBook, WatermarkSettings};
 
-use crate::event::{Change, Poison};
+use crate::event::{Change, Poison, SaleChange};
 use crate::intake::{ChangeCounts, Intake};
 use crate::message::Share;
 use crate::shard::Shard;
 use crate::state::{DeadLetter, Meta, Save, SourceMark, StateError, StateFile};
+
+/// Events that are looked at together by [`Pipeline::read_all`].
+const BUNCH: usize = 32;
 
 /// One source of the pipeline.
 #[derive(Debug)]
@@ -66,10 +69,10 @@ impl Pipeline {
     /// Follows an event that stands at `position` of a source. One that was read before is skipped. `payload` gives its
     /// bytes if it must become a dead letter.
     pub fn read(&mut self, source: &str, position: i64, decoded: Result<Change, Poison>, payload: impl FnOnce() -> Vec<u8>) {
-        if !self.sources.contains_key(source) {
-            self.sources.insert(source.to_owned(), Reading { intake: Intake::new(self.settings), position: 0 });
-        }
-        let Some(reading) = self.sources.get_mut(source) else { return };
+        let reading = match self.sources.get_mut(source) {
+            Some(reading) => reading,
+            None => self.sources.entry(source.to_owned()).or_insert(Reading { intake: Intake::new(self.settings), position: 0 }),
+        };
         if position < reading.position {
             return;
         }
@@ -78,6 +81,35 @@ impl Pipeline {
             Ok((change, arrival)) => self.shard.follow(change, arrival),
             Err(poison) => {
                 self.dead.push(DeadLetter { source: source.to_owned(), position, reason: poison.to_string(), payload: payload() });
+            }
+        }
+    }
+
+    /// Follows events that stand at `position` of a source and the places after it: [`Pipeline::read`] for each, quicker
+    /// because memory is asked for what several of them need at once. `payload` gives the bytes of the event that was
+    /// the `n`th here.
+    pub fn read_all(
+        &mut self,
+        source: &str,
+        position: i64,
+        decoded: impl IntoIterator<Item = Result<Change, Poison>>,
+        payload: impl Fn(usize) -> Vec<u8>,
+    ) {
+        let mut decoded = decoded.into_iter();
+        let mut bunch = Vec::with_capacity(BUNCH);
+        let mut read = 0;
+        loop {
+            bunch.extend(decoded.by_ref().take(BUNCH));
+            if bunch.is_empty() {
+                return;
+            }
+            self.shard.book().look_ahead(bunch.iter().filter_map(|event| match event {
+                Ok(Change::Sale(SaleChange { sale, row: Held::Sale(fact), .. })) => Some((*sale, fact.product)),
+                _ => None,
+            }));
+            for event in bunch.drain(..) {
+                self.read(source, position + read as i64, event, || payload(read));
+                read += 1;
             }
         }
     }

@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 use std::path::Path;
 
-use sellcast_domain::window::{Arrival, EventTime, Held, Outcome, SaleBook, TileWidth, Version, WatermarkSettings, WindowKey};
+use sellcast_domain::window::{Arrival, BookRestore, EventTime, Held, Outcome, SaleBook, TileWidth, Version, WatermarkSettings, WindowKey};
 use sellcast_domain::{CategoryId, ProductId, SaleId};
 use serde::{Deserialize, Serialize};
 
@@ -29,6 +29,7 @@ pub struct LateSale {
 #[derive(Debug)]
 pub struct Shard {
     share: Share,
+    settings: WatermarkSettings,
     book: SaleBook,
     journal: Journal,
     late: Vec<LateSale>,
@@ -39,9 +40,8 @@ pub struct Shard {
 impl Shard {
     /// An empty share.
     pub fn new(share: Share, settings: WatermarkSettings) -> Self {
-        // An hour more, because the head moves within its tile.
-        let book = SaleBook::new(settings.lateness_seconds / 60 + 60);
-        Self { share, book, journal: Journal::default(), late: Vec::new(), leaving: HashSet::new() }
+        let book = SaleBook::new(slack_minutes(settings));
+        Self { share, settings, book, journal: Journal::default(), late: Vec::new(), leaving: HashSet::new() }
     }
 
     /// Reads the windows that a worker saved at `path` and does not keep at the moment.
@@ -62,6 +62,16 @@ impl Shard {
 
     pub(crate) fn book_mut(&mut self) -> &mut SaleBook {
         &mut self.book
+    }
+
+    /// A book to make again what was saved, with windows that end at `head`.
+    pub(crate) fn restore(&self, head: EventTime) -> BookRestore {
+        BookRestore::new(slack_minutes(self.settings), head)
+    }
+
+    /// Goes on with a book that was made again.
+    pub(crate) fn go_on(&mut self, book: SaleBook) {
+        self.book = book;
     }
 
     /// Takes what changed since the last time, to be saved.
@@ -163,4 +173,9 @@ impl Shard {
         self.book.empty(position);
         self.journal.emptied(position);
     }
+}
+
+/// How much longer than windows need tiles are kept: an hour more than the lateness, because the head moves within its tile.
+fn slack_minutes(settings: WatermarkSettings) -> u32 {
+    settings.lateness_seconds / 60 + 60
 }

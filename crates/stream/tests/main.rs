@@ -4,5 +4,6 @@ mod debezium;
 mod kafka;
 mod outbox;
 mod pipeline;
+mod quick;
 mod shards;
 mod shop;

@@ -73,6 +73,26 @@ fn windows_are_the_same_after_a_crash_at_any_event() -> anyhow::Result<()> {
 }
 
 #[test]
+fn events_in_bunches_mean_what_they_mean_one_by_one() -> anyhow::Result<()> {
+    let dir = TestDir::new("stream")?;
+    let (mut tables, source) = (Tables::default(), Source::new());
+    let mut events = changes(&mut tables);
+    events.insert(40, (false, b"{".to_vec()));
+    let decode = |(is_product, bytes): &(bool, Vec<u8>)| if *is_product { &source.products } else { &source.sales }.decode(bytes);
+    let mut pipeline = Pipeline::open(&dir.join("stream.redb"), SETTINGS)?;
+    // The second time finds all of it known.
+    for position in [0, 0] {
+        pipeline.read_all("changes", position, events.iter().map(decode), |n| events[n].1.clone());
+        assert_same(pipeline.book().board(), &tables.batch(tables.head()));
+        assert_eq!(pipeline.position("changes"), events.len() as i64);
+    }
+    pipeline.save()?;
+    let dead = pipeline.state().dead_letters()?;
+    assert_eq!(dead.iter().map(|(_, letter)| (letter.position, letter.payload.as_slice())).collect::<Vec<_>>(), [(40, b"{".as_slice())]);
+    Ok(())
+}
+
+#[test]
 fn all_events_twice_and_two_snapshots_change_nothing() -> anyhow::Result<()> {
     let dir = TestDir::new("stream")?;
     let mut tables = Tables::default();

@@ -88,6 +88,30 @@ impl WindowBoard {
         self.change(fact, category, fact.sums(), true);
     }
 
+    /// Adds sales of one product in the order of their times, none after the head: [`WindowBoard::add`] for each of them, with
+    /// one search for the product.
+    pub(super) fn add_product(&mut self, sales: &[SaleFact], category: Option<CategoryId>) {
+        let Some(first) = sales.first() else { return };
+        let frontier = self.frontier();
+        let product = self.products.entry(first.product.get()).or_default();
+        product.make_room(sales.len().min(PRODUCT_SAMPLE));
+        product.add_sales(sales, PRODUCT_SAMPLE, frontier);
+        if let Some(category) = category {
+            self.categories.entry(category.get()).or_default().add_sales(sales, CATEGORY_SAMPLE, frontier);
+        }
+    }
+
+    /// Looks at the series of some products and categories, see [`super::SaleBook::look_ahead`]: first at all of them, then
+    /// at their tiles.
+    pub(super) fn look_ahead(&self, keys: impl Iterator<Item = (ProductId, Option<CategoryId>)>) -> u32 {
+        let of_both = |(product, category): (ProductId, Option<CategoryId>)| {
+            [Some(WindowKey::Product(product)), category.map(WindowKey::Category)].map(|key| self.series(key?))
+        };
+        let series: Vec<&KeySeries> = keys.flat_map(of_both).flatten().collect();
+        let own = series.iter().fold(0, |seen, series| seen ^ series.own_lines());
+        series.iter().fold(own, |seen, series| seen ^ series.newest_lines())
+    }
+
     /// Takes a sale away that was added, with the same category.
     pub fn retract(&mut self, fact: &SaleFact, category: Option<CategoryId>) {
         self.change(fact, category, -fact.sums(), false);

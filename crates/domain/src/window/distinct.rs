@@ -52,6 +52,11 @@ impl CustomerSample {
         self.purchases.push(purchase(minute, customer));
     }
 
+    /// Makes room for this many more purchases.
+    pub(super) fn make_room(&mut self, purchases: usize) {
+        self.purchases.reserve_exact(purchases);
+    }
+
     /// Takes a purchase back.
     pub(super) fn retract(&mut self, minute: u32, customer: u32) {
         let wanted = purchase(minute, customer);
@@ -88,6 +93,11 @@ impl CustomerSample {
     /// Minute and customer of each purchase in the sample.
     pub(super) fn purchases(&self) -> impl Iterator<Item = (u32, u32)> + '_ {
         self.purchases.iter().map(|purchase| ((purchase >> 32) as u32, *purchase as u32))
+    }
+
+    /// The customer of the last purchase, or 0.
+    pub(super) fn newest(&self) -> u32 {
+        self.purchases.last().map_or(0, |purchase| *purchase as u32)
     }
 
     pub(super) fn is_empty(&self) -> bool {

@@ -19,6 +19,7 @@ const fn fold(a: u64, b: u64) -> u64 {
 pub(super) struct IdHasher(u64);
 
 impl Hasher for IdHasher {
+    #[inline]
     fn finish(&self) -> u64 {
         self.0
     }
@@ -27,8 +28,12 @@ impl Hasher for IdHasher {
             self.0 = mix(self.0 ^ u64::from(*byte));
         }
     }
+    #[inline]
     fn write_i64(&mut self, value: i64) {
-        self.0 = fold(self.0 ^ (value as u64) ^ 0x9e37_79b9_7f4a_7c15, 0xd6e8_feb8_6659_fd93);
+        // Eight ids in a row are neighbours in a map: sales mostly come in the order of their ids, and then seven of eight
+        // find their place in the processor's cache. The high bits, by which a map tells neighbours apart, differ too.
+        let within = value as u64 & 7;
+        self.0 = fold(self.0 ^ (value as u64 >> 3) ^ 0x9e37_79b9_7f4a_7c15, 0xd6e8_feb8_6659_fd93) ^ within ^ (within << 60);
     }
 }
 

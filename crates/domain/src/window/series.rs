@@ -1,6 +1,7 @@
 //! The tiles, running windows and customers of one product or category.
 
 use super::distinct::{CustomerSample, DistinctCustomers};
+use super::fact::SaleFact;
 use super::span::{TileWidth, WindowSpan};
 use super::sums::Sums;
 use super::tiles::{Tile, TileSeries};
@@ -33,7 +34,8 @@ impl Frontier {
 pub(super) struct KeySeries {
     minutes: TileSeries,
     hours: TileSeries,
-    /// The windows that end at `head`, kept up to date by what enters and what leaves them.
+    /// The windows that end at `head`, kept up to date by what enters them; what leaves them is taken off once an hour and
+    /// when they are read, so that a sale need not look for it.
     windows: [Sums; 4],
     head: u32,
     customers: CustomerSample,
@@ -47,11 +49,36 @@ impl KeySeries {
 
     /// Adds sums at a minute that is not before the oldest kept hour nor after the head.
     pub(super) fn add(&mut self, minute: u32, sums: Sums, frontier: Frontier) {
-        if self.head != frontier.head {
+        if self.head / 60 != frontier.head / 60 {
             self.roll(frontier);
         }
         self.add_tile(TileWidth::Minute, minute, sums, frontier);
         self.add_tile(TileWidth::Hour, minute / 60, sums, frontier);
+    }
+
+    /// Adds sales that are not after the head; those before the oldest kept hour are left out.
+    pub(super) fn add_sales(&mut self, sales: &[SaleFact], limit: usize, frontier: Frontier) {
+        for fact in sales {
+            let minute = fact.occurred_at.minute();
+            if minute / 60 >= frontier.first_hour {
+                self.add(minute, fact.sums(), frontier);
+                self.add_customer(minute, fact.customer, limit, frontier);
+            }
+        }
+    }
+
+    /// Something of each part of the series itself, and of the newest entries of its lists: reading brings them near.
+    pub(super) fn own_lines(&self) -> u32 {
+        self.head ^ self.windows[0].transactions as u32 ^ self.windows[3].transactions as u32 ^ u32::from(self.minutes.is_empty())
+    }
+
+    pub(super) fn newest_lines(&self) -> u32 {
+        self.minutes.newest() ^ self.hours.newest() ^ self.customers.newest()
+    }
+
+    /// Makes room for this many purchases.
+    pub(super) fn make_room(&mut self, purchases: usize) {
+        self.customers.make_room(purchases);
     }
 
     /// Adds all that another series has, customers included.
@@ -87,8 +114,9 @@ impl KeySeries {
             TileWidth::Minute => self.minutes.add(number, sums),
             TileWidth::Hour => self.hours.add(number, sums),
         }
+        // Up to what they began with at their own head: later heads take it off again.
         for (window, span) in self.windows.iter_mut().zip(WindowSpan::ALL) {
-            if span.tile() == width && number >= span.range(frontier.head).0 {
+            if span.tile() == width && number >= span.range(self.head).0 {
                 *window += sums;
             }
         }

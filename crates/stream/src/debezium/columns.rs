@@ -77,11 +77,11 @@ impl Columns {
     }
 
     /// The place of a column. Rows nearly always keep one order, so the place after the last one is tried first.
-    pub(super) fn place(&self, name: &str, expected: usize) -> Option<usize> {
-        if self.names.get(expected).is_some_and(|known| known == name) {
+    pub(super) fn place(&self, name: &[u8], expected: usize) -> Option<usize> {
+        if self.names.get(expected).is_some_and(|known| known.as_bytes() == name) {
             return Some(expected);
         }
-        self.names.iter().position(|known| known == name)
+        self.names.iter().position(|known| known.as_bytes() == name)
     }
 
     pub(super) fn name(&self, place: usize) -> &str {

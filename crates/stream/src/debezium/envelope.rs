@@ -174,7 +174,7 @@ impl Visitor<'_> for PlaceSeed<'_> {
         f.write_str("a column's name")
     }
     fn visit_str<E: Error>(self, name: &str) -> Result<Self::Value, E> {
-        Ok(self.columns.place(name, self.expected))
+        Ok(self.columns.place(name.as_bytes(), self.expected))
     }
 }
 

@@ -5,6 +5,8 @@
 
 mod columns;
 mod envelope;
+mod scan;
+mod tokens;
 
 use columns::Columns;
 pub use columns::{ProductColumns, SaleColumns};
@@ -69,14 +71,18 @@ impl Decoder {
         if bytes.is_empty() {
             return Ok(Change::Nothing);
         }
+        if let Some(envelope) = scan::envelope(bytes, &self.columns) {
+            return self.change(&envelope);
+        }
+        self.read(bytes)?.map_or(Ok(Change::Nothing), |envelope| self.change(&envelope))
+    }
+
+    /// The envelope in any JSON that has one, or what is wrong with it.
+    fn read<'a>(&self, bytes: &'a [u8]) -> Result<Option<Envelope<'a>>, Poison> {
         let mut json = serde_json::Deserializer::from_slice(bytes);
         let envelope = EnvelopeSeed(&self.columns).deserialize(&mut json).map_err(|error| Poison::Format(without_values(&error)))?;
         json.end().map_err(|error| Poison::Format(without_values(&error)))?;
-        let Some(envelope) = envelope else { return Ok(Change::Nothing) };
-        match self.columns.entity {
-            Entity::Sales => self.sale(envelope),
-            Entity::Products => self.product(envelope),
-        }
+        Ok(envelope)
     }
 
     /// What a row says that another source than Debezium wrote as a JSON object of the mapping's columns.
@@ -92,15 +98,19 @@ impl Decoder {
             RowOp::Write => (None, row, b'c'),
             RowOp::Delete => (row, None, b'd'),
         };
-        let envelope = Envelope { before, after, source, op };
+        self.change(&Envelope { before, after, source, op })
+    }
+
+    fn change(&self, envelope: &Envelope<'_>) -> Result<Change, Poison> {
         match self.columns.entity {
             Entity::Sales => self.sale(envelope),
             Entity::Products => self.product(envelope),
         }
     }
 
-    fn sale(&self, envelope: Envelope<'_>) -> Result<Change, Poison> {
+    fn sale(&self, envelope: &Envelope<'_>) -> Result<Change, Poison> {
         let Envelope { before, after, source, op } = envelope;
+        let op = *op;
         let (position, row) = match op {
             b'c' | b'u' | b'r' | b'd' | b't' => position(source.as_ref())?,
             // A message, a transaction's mark, a heartbeat or a change of the schema.
@@ -115,17 +125,17 @@ impl Decoder {
             _ => Before::Nothing,
         };
         if op == b'd' {
-            let before = before.ok_or_else(|| Poison::Missing("before".to_owned()))?;
+            let before = before.as_ref().ok_or_else(|| Poison::Missing("before".to_owned()))?;
             let at = before[TIME].time().or_else(|| written_at(source.as_ref()));
             let at = at.ok_or_else(|| self.value(TIME, &before[TIME], "a time"))?;
-            let sale = SaleId::from(self.key(&before, SALE)?);
+            let sale = SaleId::from(self.key(before, SALE)?);
             let version = Version::deleted(position, row);
             return Ok(Change::Sale(SaleChange { sale, version, row: Held::Deleted(at), is_snapshot: false, before: told }));
         }
-        let after = after.ok_or_else(|| Poison::Missing("after".to_owned()))?;
-        let fact = self.fact(&after)?;
+        let after = after.as_ref().ok_or_else(|| Poison::Missing("after".to_owned()))?;
+        let fact = self.fact(after)?;
         Ok(Change::Sale(SaleChange {
-            sale: SaleId::from(self.key(&after, SALE)?),
+            sale: SaleId::from(self.key(after, SALE)?),
             version: Version::written(position, row),
             row: Held::Sale(fact),
             is_snapshot: op == b'r',
@@ -150,8 +160,9 @@ impl Decoder {
         })
     }
 
-    fn product(&self, envelope: Envelope<'_>) -> Result<Change, Poison> {
+    fn product(&self, envelope: &Envelope<'_>) -> Result<Change, Poison> {
         let Envelope { before, after, source, op } = envelope;
+        let op = *op;
         let (position, row) = match op {
             b'c' | b'u' | b'r' | b'd' | b't' => position(source.as_ref())?,
             _ => return self.unknown(op, before.is_some() || after.is_some()),
@@ -159,16 +170,16 @@ impl Decoder {
         match op {
             b't' => Ok(Change::Emptied { entity: Entity::Products, position }),
             b'd' => {
-                let before = before.ok_or_else(|| Poison::Missing("before".to_owned()))?;
-                let product = ProductId::from(self.key(&before, PRODUCT_KEY)?);
+                let before = before.as_ref().ok_or_else(|| Poison::Missing("before".to_owned()))?;
+                let product = ProductId::from(self.key(before, PRODUCT_KEY)?);
                 Ok(Change::Product { product, category: None, version: Version::deleted(position, row) })
             }
             _ => {
-                let after = after.ok_or_else(|| Poison::Missing("after".to_owned()))?;
-                let product = ProductId::from(self.key(&after, PRODUCT_KEY)?);
+                let after = after.as_ref().ok_or_else(|| Poison::Missing("after".to_owned()))?;
+                let product = ProductId::from(self.key(after, PRODUCT_KEY)?);
                 let category = match &after[CATEGORY] {
                     Scalar::Null => None,
-                    _ => Some(CategoryId::from(self.key(&after, CATEGORY)?)),
+                    _ => Some(CategoryId::from(self.key(after, CATEGORY)?)),
                 };
                 Ok(Change::Product { product, category, version: Version::written(position, row) })
             }

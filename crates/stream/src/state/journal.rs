@@ -1,7 +1,7 @@
 //! What changed in a shard, as bytes: enough to make its book and its windows again. Whole numbers of variable length,
 //! some 25 bytes for a sale.
 
-use sellcast_domain::window::{Arrival, EventTime, Held, Quantity, SaleBook, SaleFact, Version};
+use sellcast_domain::window::{BookRestore, EventTime, Held, Quantity, SaleBook, SaleFact, Version};
 use sellcast_domain::{CategoryId, Money, ProductId, SaleId};
 
 const SALE: u8 = 0;
@@ -11,8 +11,26 @@ const HOME: u8 = 3;
 const NO_HOME: u8 = 4;
 const EMPTIED: u8 = 5;
 
-/// Rows of a piece of a whole journal, about a megabyte.
-const PIECE: usize = 40_000;
+/// Bytes of a piece of a whole journal: with what redb adds it fills a megabyte, and redb rounds up to a power of two.
+const PIECE: usize = (1 << 20) - 2048;
+
+/// How much a whole journal holds: the room to make before it is replayed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Room {
+    pub(crate) rows: u64,
+    pub(crate) homes: u64,
+}
+
+impl Room {
+    pub(crate) fn to_bytes(self) -> [u8; 16] {
+        (u128::from(self.rows) | u128::from(self.homes) << 64).to_le_bytes()
+    }
+
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let both = u128::from_le_bytes(bytes.try_into().ok()?);
+        Some(Self { rows: both as u64, homes: (both >> 64) as u64 })
+    }
+}
 
 /// Changes of a book in the order in which they were made.
 #[derive(Clone, Debug, Default)]
@@ -26,22 +44,33 @@ pub struct Damaged;
 impl Journal {
     /// All that a book holds, as if it had just come, in pieces to be replayed in their order.
     ///
-    /// Each piece has rows from everywhere in the book's map. In the map's own order they would fill the new one from
-    /// its beginning to its end while that grows, with ever longer searches for a free place (ten million rows took minutes).
-    pub(crate) fn whole(book: &SaleBook) -> Vec<Self> {
-        let mut homes = vec![Self::default(); 1 + book.homes().count() / PIECE];
-        homes[0].emptied(book.emptied_at());
+    /// Rows stand in the order of the book's map. That fills a map of their final size from its beginning to its end, which
+    /// is the quickest way; in one that must grow meanwhile it makes ever longer searches for a free place, so that
+    /// whoever replays them makes room for [`Room`] first.
+    pub(crate) fn whole<E>(book: &SaleBook, mut piece: impl FnMut(&Self) -> Result<(), E>) -> Result<Room, E> {
+        let mut journal = Self(Vec::with_capacity(1 << 20));
+        journal.emptied(book.emptied_at());
+        let mut room = Room::default();
         for (product, category, version) in book.homes() {
-            let place = product.get().unsigned_abs() as usize % homes.len();
-            homes[place].home(product, category, version);
+            journal.home(product, category, version);
+            room.homes += 1;
+            journal.pass_on(PIECE, &mut piece)?;
         }
-        let mut rows = vec![Self::default(); 1 + book.len() / PIECE];
         for (sale, version, row) in book.rows() {
-            let place = sale.get().unsigned_abs() as usize % rows.len();
-            rows[place].row(sale, version, &row);
+            journal.row(sale, version, &row);
+            room.rows += 1;
+            journal.pass_on(PIECE, &mut piece)?;
         }
-        homes.append(&mut rows);
-        homes
+        journal.pass_on(1, &mut piece)?;
+        Ok(room)
+    }
+
+    fn pass_on<E>(&mut self, least: usize, piece: &mut impl FnMut(&Self) -> Result<(), E>) -> Result<(), E> {
+        if self.0.len() >= least {
+            piece(self)?;
+            self.0.clear();
+        }
+        Ok(())
     }
 
     pub(crate) fn row(&mut self, sale: SaleId, version: Version, row: &Held) {
@@ -109,7 +138,7 @@ impl Journal {
 }
 
 /// Makes the changes again.
-pub(crate) fn replay(bytes: &[u8], book: &mut SaleBook) -> Result<(), Damaged> {
+pub(crate) fn replay(bytes: &[u8], book: &mut BookRestore) -> Result<(), Damaged> {
     let mut reader = Reader(bytes);
     while let Some((kind, rest)) = reader.0.split_first() {
         reader.0 = rest;
@@ -123,11 +152,11 @@ pub(crate) fn replay(bytes: &[u8], book: &mut SaleBook) -> Result<(), Damaged> {
                     amount: Money::from_cents(reader.signed()?),
                     customer: reader.small()?,
                 };
-                book.offer(sale, version, Held::Sale(fact), Arrival::InTime);
+                book.row(sale, version, Held::Sale(fact));
             }
             DELETED => {
                 let (sale, version, at) = (SaleId::from(reader.signed()?), reader.version()?, reader.time()?);
-                book.offer(sale, version, Held::Deleted(at), Arrival::InTime);
+                book.row(sale, version, Held::Deleted(at));
             }
             HANDED_OVER => book.hand_over(SaleId::from(reader.signed()?)),
             HOME | NO_HOME => {

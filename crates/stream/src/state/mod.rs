@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 pub use journal::Damaged;
 pub(crate) use journal::Journal;
+use journal::Room;
 use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition};
 use sellcast_domain::window::{EventTime, StandingCounts, Watermark};
 use serde::{Deserialize, Serialize};
@@ -20,6 +21,9 @@ use crate::shard::{LateSale, Shard};
 
 const JOURNAL: TableDefinition<u64, &[u8]> = TableDefinition::new("journal");
 const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");
+/// What stands in `meta`: [`Meta`] as JSON, and [`Room`].
+const META_KEY: &str = "meta";
+const ROOM: &str = "room";
 const DEAD: TableDefinition<u64, &[u8]> = TableDefinition::new("dead_letters");
 const LATE: TableDefinition<u64, &[u8]> = TableDefinition::new("late");
 
@@ -140,7 +144,7 @@ impl StateFile {
         write.open_table(JOURNAL)?;
         write.open_table(DEAD)?;
         write.open_table(LATE)?;
-        let meta = write.open_table(META)?.get("meta")?.map(|value| value.value().to_vec());
+        let meta = write.open_table(META)?.get(META_KEY)?.map(|value| value.value().to_vec());
         write.commit()?;
         Ok(meta)
     }
@@ -150,14 +154,20 @@ impl StateFile {
         let path = self.path.clone();
         let failed = |error: redb::Error| StateError::Database { path: path.clone(), step: "read", source: Box::new(error) };
         let mut damaged = None;
+        let mut book = shard.restore(meta.head);
         let mut read = || -> Result<(usize, u32), redb::Error> {
             let transaction = self.database.begin_read()?;
+            if let Some(room) = transaction.open_table(META)?.get(ROOM)?.and_then(|bytes| Room::from_bytes(bytes.value())) {
+                // A row has five bytes at least: no wrong number may ask for more than the file can hold.
+                let most = self.size_bytes() / 5;
+                book.expect(room.rows.min(most) as usize, room.homes.min(most) as usize);
+            }
             let (mut bytes, mut pieces) = (0, 0);
             for piece in transaction.open_table(JOURNAL)?.iter()? {
                 let (_, value) = piece?;
                 bytes += value.value().len();
                 pieces += 1;
-                if let Err(error) = journal::replay(value.value(), shard.book_mut()) {
+                if let Err(error) = journal::replay(value.value(), &mut book) {
                     damaged = Some(error);
                     break;
                 }
@@ -168,31 +178,37 @@ impl StateFile {
         if let Some(error) = damaged {
             return Err(self.damaged(error));
         }
-        shard.advance(meta.head);
-        shard.book_mut().resume_counts(meta.counts);
+        shard.go_on(book.finish(meta.counts));
         Ok(())
     }
 
     /// Saves in one transaction; when this returns, what it says was read need never be read again.
     pub(crate) fn save(&mut self, save: Save<'_>) -> Result<(), StateError> {
-        let (mut journal, mut late, mut whole) = (Journal::default(), Vec::new(), None);
+        let (mut journal, mut late, mut is_whole) = (Journal::default(), Vec::new(), false);
         let mut shard = save.shard;
         if let Some(shard) = shard.as_deref_mut() {
             (journal, late) = shard.take_journal();
-            if self.appended + journal.bytes().len() > self.whole + SPARE || self.appendages >= APPENDAGES {
-                whole = Some(Journal::whole(shard.book()));
-            }
+            is_whole = self.appended + journal.bytes().len() > self.whole + SPARE || self.appendages >= APPENDAGES;
         }
-        let pieces = whole.as_deref().unwrap_or(std::slice::from_ref(&journal));
-        let length: usize = pieces.iter().map(|piece| piece.bytes().len()).sum();
+        let whole = shard.as_deref().filter(|_| is_whole).map(Shard::book);
+        let mut length = 0;
         let written = self.write(|write| {
             let mut table = write.open_table(JOURNAL)?;
+            let mut next = table.last()?.map_or(0, |(number, _)| number.value() + 1);
             if whole.is_some() {
                 table.retain(|_, _| false)?;
             }
-            let next = table.last()?.map_or(0, |(number, _)| number.value() + 1);
-            for (number, piece) in (next..).zip(pieces.iter().filter(|piece| !piece.bytes().is_empty())) {
-                table.insert(number, piece.bytes())?;
+            let mut insert = |piece: &Journal| -> Result<(), redb::Error> {
+                table.insert(next, piece.bytes())?;
+                next += 1;
+                length += piece.bytes().len();
+                Ok(())
+            };
+            if let Some(book) = whole {
+                let room = Journal::whole(book, insert)?;
+                write.open_table(META)?.insert(ROOM, room.to_bytes().as_slice())?;
+            } else if !journal.bytes().is_empty() {
+                insert(&journal)?;
             }
             append(&mut write.open_table(DEAD)?, save.dead)?;
             let mut table = write.open_table(LATE)?;
@@ -201,7 +217,7 @@ impl StateFile {
                 table.pop_first()?;
             }
             let bytes = serde_json::to_vec(save.meta).map_err(|error| redb::Error::Io(error.into()))?;
-            write.open_table(META)?.insert("meta", bytes.as_slice())?;
+            write.open_table(META)?.insert(META_KEY, bytes.as_slice())?;
             Ok(())
         });
         if written.is_err() {
@@ -212,7 +228,7 @@ impl StateFile {
             }
             return written;
         }
-        if whole.is_some() {
+        if is_whole {
             (self.whole, self.appended, self.appendages) = (length, 0, 0);
         } else {
             self.appended += length;

@@ -4,8 +4,12 @@
 //! there, updates and deletions retract what they replace, and an old version that comes late is left alone. Deleted
 //! sales are remembered until their time is over, or an old version could bring them back.
 
-use std::collections::HashMap;
+mod restore;
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry as Place;
+
+pub use restore::BookRestore;
 use serde::{Deserialize, Serialize};
 
 use super::board::WindowBoard;
@@ -101,6 +105,15 @@ impl Entry {
         Version::from_parts(self.position, self.rank)
     }
 
+    /// What is held when this comes in place of an older version: a deletion, and a row that moved out of all windows, is
+    /// remembered for as long as the version before would be taken, if it came again.
+    fn after(self, older: &Self, begins_at: EventTime) -> Self {
+        if self.rank & 1 == 1 && self.at >= begins_at {
+            return self;
+        }
+        Self::new(self.version(), Held::Deleted(self.at.max(older.at)))
+    }
+
     fn sale(&self) -> Option<SaleFact> {
         (self.rank & 1 == 1).then(|| SaleFact {
             product: ProductId::from(self.product),
@@ -166,8 +179,16 @@ impl SaleBook {
         outcome
     }
 
+    /// Looks at what rows that will be offered next need, and changes nothing. Memory is far away: asked for many rows at
+    /// once it answers in the time of a few, where [`SaleBook::offer`] would wait for each. A few dozen rows are best.
+    pub fn look_ahead(&self, rows: impl Iterator<Item = (SaleId, ProductId)> + Clone) {
+        let known = rows.clone().filter(|(sale, _)| self.sales.contains_key(&sale.get())).count();
+        let seen = self.board.look_ahead(rows.map(|(_, product)| (product, windowed(&self.homes, &self.groups, product))));
+        std::hint::black_box((known, seen));
+    }
+
     fn settle(&mut self, sale: SaleId, version: Version, row: Held, arrival: Arrival) -> Outcome {
-        let mut entry = Entry::new(version, row);
+        let entry = Entry::new(version, row);
         if entry.position < self.emptied_at {
             return Outcome::Known;
         }
@@ -175,37 +196,36 @@ impl SaleBook {
             return Outcome::Future;
         }
         let begins_at = self.board.begins_at();
-        if let Some(held) = self.sales.get_mut(&sale.get()) {
-            if entry.version() <= held.version() {
-                return Outcome::Known;
+        match self.sales.entry(sale.get()) {
+            Place::Occupied(mut held) => {
+                let held = held.get_mut();
+                if entry.version() <= held.version() {
+                    return Outcome::Known;
+                }
+                let entry = entry.after(held, begins_at);
+                let old = std::mem::replace(held, entry).sale();
+                // The head moves first: then both are judged by the same windows.
+                if let Some(new) = entry.sale() {
+                    self.board.advance(new.occurred_at);
+                }
+                for (fact, adds) in [(old, false), (entry.sale(), true)] {
+                    let Some(fact) = fact else { continue };
+                    let category = windowed(&self.homes, &self.groups, fact.product);
+                    if adds { self.board.add(&fact, category) } else { self.board.retract(&fact, category) }
+                }
             }
-            if entry.sale().is_none() || entry.at < begins_at {
-                // Remembered for as long as the version before would be taken, if it came again.
-                entry = Entry::new(version, Held::Deleted(entry.at.max(held.at)));
+            Place::Vacant(_) if entry.at < begins_at => return Outcome::Past,
+            Place::Vacant(place) => {
+                if let Some(fact) = entry.sale() {
+                    if arrival == Arrival::Late {
+                        return Outcome::Late;
+                    }
+                    let category = windowed(&self.homes, &self.groups, fact.product);
+                    self.board.add(&fact, category);
+                }
+                place.insert(entry);
             }
-            let old = std::mem::replace(held, entry).sale();
-            // The head moves first: then both are judged by the same windows.
-            if let Some(new) = entry.sale() {
-                self.board.advance(new.occurred_at);
-            }
-            for (fact, adds) in [(old, false), (entry.sale(), true)] {
-                let Some(fact) = fact else { continue };
-                let category = windowed(&self.homes, &self.groups, fact.product);
-                if adds { self.board.add(&fact, category) } else { self.board.retract(&fact, category) }
-            }
-            return Outcome::Applied;
         }
-        if entry.at < begins_at {
-            return Outcome::Past;
-        }
-        if let Some(fact) = entry.sale() {
-            if arrival == Arrival::Late {
-                return Outcome::Late;
-            }
-            let category = windowed(&self.homes, &self.groups, fact.product);
-            self.board.add(&fact, category);
-        }
-        self.sales.insert(sale.get(), entry);
         Outcome::Applied
     }
 
