@@ -160,11 +160,6 @@ impl SaleBook {
         self.counts
     }
 
-    /// Goes on counting from `counts`.
-    pub fn resume_counts(&mut self, counts: StandingCounts) {
-        self.counts = counts;
-    }
-
     /// Offers a version of a sale's row.
     pub fn offer(&mut self, sale: SaleId, version: Version, row: Held, arrival: Arrival) -> Outcome {
         let outcome = self.settle(sale, version, row, arrival);
