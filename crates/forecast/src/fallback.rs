@@ -47,7 +47,7 @@ pub(crate) fn extend(shorter: &FrameForecast, frame: TimeFrame, history_days: i6
         confidence,
         ..base.clone()
     };
-    forecast.category_confidence = shorter.learned.category_confidences(&forecast);
+    forecast.category_confidence = shorter.learned.category_confidences(&forecast, shorter.factor * widening);
     let season = if (seasonal - 1.0).abs() > 1e-9 { " and last year's season" } else { "" };
     let fallback = format!(
         "{history_days} days of sales are too few to train a {} forecast, which needs two such periods after eight weeks: this is the {} forecast scaled up by its length{season}, with wider ranges and less certainty",

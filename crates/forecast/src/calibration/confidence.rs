@@ -5,6 +5,7 @@
 //! intercept is calibrated in the mean of its inputs; an isotonic step (pool adjacent violators, Zadrozny & Elkan 2002)
 //! straightens what is left.
 
+use rayon::prelude::*;
 use sellcast_domain::TopK;
 use serde::{Deserialize, Serialize};
 
@@ -124,7 +125,7 @@ fn is_shown(row: &[f64]) -> bool {
 
 impl ConfidenceModel {
     /// Fits the items of past periods to the ranks that they came to have (`u32::MAX` for what did not sell).
-    pub(crate) fn fit<L: std::hash::Hash + Eq + Copy>(periods: &[(ListItems<'_, L>, &[u32])]) -> Self {
+    pub(crate) fn fit<L: std::hash::Hash + Eq + Copy + Sync>(periods: &[(ListItems<'_, L>, &[u32])]) -> Self {
         let fit = |k: TopK| {
             let (mut inputs, mut hits) = (Vec::new(), Vec::new());
             for (items, came) in periods {
@@ -136,7 +137,7 @@ impl ConfidenceModel {
             }
             (!hits.is_empty()).then(|| Chance::fit(&inputs, &hits))
         };
-        Self { per_k: TopK::ALL.into_iter().map(fit).collect() }
+        Self { per_k: TopK::ALL.into_par_iter().map(fit).collect() }
     }
 
     /// The chances of every item; those of a longer list are never smaller. Without anything learnt, the share of a list of
@@ -263,6 +264,36 @@ mod tests {
         };
         assert!((mean(&|rank| rank <= 5) - 0.9).abs() < 0.03, "{}", mean(&|rank| rank <= 5));
         assert!((mean(&|rank| (6..=10).contains(&rank)) - 0.1).abs() < 0.03, "{}", mean(&|rank| (6..=10).contains(&rank)));
+    }
+
+    /// Four periods of three hundred categories, of which four always lead, and the fifth and sixth take turns.
+    #[test]
+    fn a_short_past_tells_steady_leaders_from_a_coin_tossed() {
+        const SIZE: usize = 300;
+        let lists = vec![(); SIZE];
+        let ranks: Vec<u32> = (1..=SIZE as u32).collect();
+        let amounts: Vec<f32> = ranks.iter().map(|rank| if *rank <= 4 { 900.0 } else { 300.0 / *rank as f32 }).collect();
+        let (known, unknown) = (vec![90.0; SIZE], vec![f32::NAN; SIZE]);
+        let items = ListItems {
+            lists: &lists,
+            amounts: &amounts,
+            ranks: &ranks,
+            activity: &known,
+            age: &known,
+            membership: &unknown,
+            simulated: None,
+            disagreement: &unknown,
+        };
+        let swapped = |at: usize| match ranks[at] {
+            5 => 6,
+            6 => 5,
+            rank => rank,
+        };
+        let came = [ranks.clone(), (0..SIZE).map(swapped).collect(), ranks.clone(), (0..SIZE).map(swapped).collect()];
+        let periods: Vec<_> = came.iter().map(|came: &Vec<u32>| (items, came.as_slice())).collect();
+        let shown = confidences(&ConfidenceModel::fit(&periods).apply(items), &ranks);
+        assert!(shown[..4].iter().all(|sure| *sure > 0.85), "leaders: {:?}", &shown[..4]);
+        assert!((0.3..0.7).contains(&shown[4]), "the fifth: {}", shown[4]);
     }
 
     #[test]

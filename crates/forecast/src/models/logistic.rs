@@ -11,6 +11,10 @@ use crate::rows::{Rows, TrainingRows, column};
 /// Rank in the category over the last quarter up to which a product counts as near the list.
 const NEAR: f32 = 40.0;
 
+/// Fewest hits, and fewest misses, that slopes are learnt from. The slopes are drawn towards zero, so a few suffice: the five best
+/// categories of four past periods are twenty.
+const LEAST: usize = 10;
+
 /// A fitted logistic regression over standardised inputs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Logistic {
@@ -22,14 +26,14 @@ pub(crate) struct Logistic {
 
 impl Logistic {
     /// Fits row-major `inputs` of `width` columns to `hits`. Inputs that are not finite count as the column's mean.
-    /// With fewer than fifty rows of either outcome there is nothing to learn a slope from: the base rate remains.
+    /// With fewer than [`LEAST`] rows of either outcome there is nothing to learn a slope from: the base rate remains.
     pub(crate) fn fit(inputs: &[f64], width: usize, hits: &[bool]) -> Self {
         let rows = hits.len();
         let positive = hits.iter().filter(|hit| **hit).count();
         let rate = (positive as f64 + 0.5) / (rows as f64 + 1.0);
         let base =
             Self { mean: vec![0.0; width], scale: vec![1.0; width], weights: vec![0.0; width], intercept: (rate / (1.0 - rate)).ln() };
-        if positive.min(rows - positive) < 50 {
+        if positive.min(rows - positive) < LEAST {
             return base;
         }
         let mut scaled = Self { ..base.clone() };
