@@ -1,13 +1,15 @@
 //! The offline store: feature sets as a Delta table, one partition per definitions version and as_of, with the
 //! lineage of each set beside it. A set is computed once; the same as_of asked again is read back.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Date32Array, Float32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
-use arrow::compute::concat_batches;
-use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
+use arrow::array::{Array, ArrayRef, AsArray, Date32Array, Float32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
+use arrow::compute::{cast, concat_batches};
+use arrow::datatypes::{DataType, Date32Type, Field, Int64Type, Schema, TimeUnit};
 use chrono::{DateTime, Utc};
-use sellcast_domain::ShopDay;
+use datafusion::prelude::SessionContext;
+use sellcast_domain::{ProductId, ShopDay};
 use sellcast_warehouse::Warehouse;
 
 use crate::compute::FeatureSet;
@@ -67,27 +69,113 @@ impl<'a> OfflineStore<'a> {
         Ok(self.stored(&[day]).await?.swap_remove(0))
     }
 
+    /// The rows of some products of the set at `day`, if it is stored.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub async fn kept_of(&self, day: ShopDay, products: &[ProductId]) -> Result<Option<FeatureSet>, FeatureError> {
+        let ids: Vec<String> = products.iter().map(ToString::to_string).collect();
+        let only = if ids.is_empty() { "false".to_owned() } else { format!("product_id in ({})", ids.join(", ")) };
+        let session = self.session().await?;
+        if !session.table_exist(LINEAGE).while_computing("stored features")? {
+            return Ok(None);
+        }
+        self.stored_rows(&session, day, &only).await
+    }
+
+    /// The products of the set at `day`, in order; none if it is not stored.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub async fn products(&self, day: ShopDay) -> Result<Vec<ProductId>, FeatureError> {
+        let session = self.session().await?;
+        let what = || format!("products of {day}");
+        if !session.table_exist(TABLE).while_computing(what())? {
+            return Ok(Vec::new());
+        }
+        let filter = format!("definitions_version = '{}' and as_of = date '{day}'", self.definitions.version());
+        let frame =
+            session.sql(&format!("select product_id from {TABLE} where {filter} order by product_id")).await.while_computing(what())?;
+        let mut products = Vec::new();
+        for batch in frame.collect().await.while_computing(what())? {
+            let ids = batch.column(0).as_primitive_opt::<Int64Type>().ok_or_else(|| FeatureError::Column("product_id".to_owned()))?;
+            products.extend(ids.values().iter().copied().map(ProductId::from));
+        }
+        Ok(products)
+    }
+
+    /// The day of the newest stored set.
+    ///
+    /// # Errors
+    /// When the lineage cannot be read.
+    pub async fn newest(&self) -> Result<Option<ShopDay>, FeatureError> {
+        let filter = format!("definitions_version = '{}'", self.definitions.version());
+        let Some(batch) = self.lineage_of(&format!("max(as_of) as newest from {LINEAGE} where {filter}")).await? else { return Ok(None) };
+        let days = batch.column_by_name("newest").and_then(|column| column.as_primitive_opt::<Date32Type>());
+        let days = days.ok_or_else(|| FeatureError::Column("newest".to_owned()))?;
+        Ok((!days.is_empty() && days.is_valid(0)).then(|| ShopDay::from_epoch_days(days.value(0))))
+    }
+
+    /// The versions of the warehouse's tables that the set at `day` was made from, if it is stored.
+    ///
+    /// # Errors
+    /// When the lineage cannot be read.
+    pub async fn made_from(&self, day: ShopDay) -> Result<Option<BTreeMap<String, u64>>, FeatureError> {
+        let filter = format!("definitions_version = '{}' and as_of = date '{day}'", self.definitions.version());
+        let Some(batch) = self.lineage_of(&format!("cast(warehouse_versions as string) as versions from {LINEAGE} where {filter}")).await?
+        else {
+            return Ok(None);
+        };
+        let unreadable = || FeatureError::Column("warehouse_versions".to_owned());
+        let texts = cast(batch.column_by_name("versions").ok_or_else(unreadable)?, &DataType::Utf8).map_err(engine)?;
+        let texts = texts.as_string_opt::<i32>().ok_or_else(unreadable)?;
+        texts.iter().flatten().next().map(|text| serde_json::from_str(text).map_err(|_| unreadable())).transpose()
+    }
+
+    async fn lineage_of(&self, what: &str) -> Result<Option<RecordBatch>, FeatureError> {
+        let session = self.session().await?;
+        let context = "lineage of features";
+        if !session.table_exist(LINEAGE).while_computing(context)? {
+            return Ok(None);
+        }
+        let frame = session.sql(&format!("select {what}")).await.while_computing(context)?;
+        let schema = Arc::new(frame.schema().as_arrow().clone());
+        let batches = frame.collect().await.while_computing(context)?;
+        concat_batches(&schema, &batches).map(Some).map_err(engine)
+    }
+
+    /// Stored sets never change, so that a warehouse pinned to one moment may read those that were stored after it, such as its own.
+    /// A view of the past reads what was there.
+    async fn session(&self) -> Result<SessionContext, FeatureError> {
+        Ok(if self.warehouse.is_read_only() { self.warehouse.session().await? } else { self.warehouse.newest().session().await? })
+    }
+
     async fn stored(&self, days: &[ShopDay]) -> Result<Vec<Option<FeatureSet>>, FeatureError> {
-        let session = self.warehouse.session().await?;
+        let session = self.session().await?;
         if !session.table_exist(LINEAGE).while_computing("stored features")? {
             return Ok(vec![None; days.len()]);
         }
         let mut sets = Vec::with_capacity(days.len());
         for day in days {
-            let what = || format!("stored features at {day}");
-            let filter = format!("definitions_version = '{}' and as_of = date '{day}'", self.definitions.version());
-            let rows = session.sql(&format!("select 1 from {LINEAGE} where {filter} limit 1")).await.while_computing(what())?;
-            if rows.count().await.while_computing(what())? == 0 {
-                sets.push(None);
-                continue;
-            }
-            let frame = session.sql(&format!("select * from {TABLE} where {filter} order by product_id")).await.while_computing(what())?;
-            let schema = Arc::new(frame.schema().as_arrow().clone());
-            let batches = frame.collect().await.while_computing(what())?;
-            let batch = concat_batches(&schema, &batches).map_err(|error| FeatureError::Engine { what: what(), source: error.into() })?;
-            sets.push(Some(FeatureSet::from_batch(&batch, self.definitions, *day)?));
+            sets.push(self.stored_rows(&session, *day, "true").await?);
         }
         Ok(sets)
+    }
+
+    /// The rows of a stored set for which `only` holds, in the order of their products.
+    async fn stored_rows(&self, session: &SessionContext, day: ShopDay, only: &str) -> Result<Option<FeatureSet>, FeatureError> {
+        let what = || format!("stored features at {day}");
+        let filter = format!("definitions_version = '{}' and as_of = date '{day}'", self.definitions.version());
+        let rows = session.sql(&format!("select 1 from {LINEAGE} where {filter} limit 1")).await.while_computing(what())?;
+        if rows.count().await.while_computing(what())? == 0 {
+            return Ok(None);
+        }
+        let rows = format!("select * from {TABLE} where {filter} and {only} order by product_id");
+        let frame = session.sql(&rows).await.while_computing(what())?;
+        let schema = Arc::new(frame.schema().as_arrow().clone());
+        let batches = frame.collect().await.while_computing(what())?;
+        let batch = concat_batches(&schema, &batches).map_err(|error| FeatureError::Engine { what: what(), source: error.into() })?;
+        FeatureSet::from_batch(&batch, self.definitions, day).map(Some)
     }
 
     async fn write(&self, panel: &Panel, sets: &[FeatureSet], now: DateTime<Utc>) -> Result<(), FeatureError> {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
 use sellcast_domain::{Metrics, Money, PredictionDocument, Stage, TimeFrame};
+use sellcast_features::{Definitions, OfflineStore};
 use sellcast_forecast::{Backtest, Forecaster, FrameModels, Groups, Ledger};
 
 use crate::shop::{SETTINGS, heading, ready};
@@ -83,6 +84,25 @@ async fn long_frames_say_that_they_fall_back_and_are_less_sure() -> Result<()> {
     };
     assert!(relative(year) > relative(month), "a longer guess has a wider range");
     assert!(year.total_amount.to_f64() > month.total_amount.to_f64() * 8.0);
+    let sure = |document: &PredictionDocument| document.categories[0].confidence_score;
+    assert!(sure(year) < sure(month), "a category: {} of a year, {} of a month", sure(year), sure(month));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn features_of_a_publication_are_computed_once() -> Result<()> {
+    let shop = ready(60).await?;
+    let now = shop.end.starts_at(shop.zone) - chrono::Duration::seconds(1);
+    let pinned = shop.warehouse.pinned().await?;
+    Forecaster::open(&pinned, SETTINGS).await?.publish(&heading(), shop.end, now, &BTreeMap::new()).await?;
+    // What was pinned before they were written finds them: days and weeks are learnt at the same origins.
+    let definitions = Definitions::current();
+    assert!(OfflineStore::new(&pinned, &definitions).kept(shop.end).await?.is_some());
+    assert!(OfflineStore::new(&pinned, &definitions).kept(shop.end - 7).await?.is_some());
+    let written = shop.warehouse.newest_versions().await?["feature_sets"];
+    let kept = shop.warehouse.session().await?.sql("select as_of from feature_sets").await?.count().await?;
+    // The first commit is version 0.
+    assert!(written < kept as u64, "{kept} sets in {} commits: one was computed again", written + 1);
     Ok(())
 }
 

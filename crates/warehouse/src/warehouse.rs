@@ -97,6 +97,12 @@ impl Warehouse {
         Ok(self.viewed(settings, View { tables: self.lake.tables_at(versions).await?, writable: false }))
     }
 
+    /// The same warehouse read at its newest versions, whatever this one is read at.
+    #[must_use]
+    pub fn newest(&self) -> Self {
+        Self { lake: self.lake.clone(), settings: self.settings.clone(), chunk_rows: self.chunk_rows, view: None }
+    }
+
     fn viewed(&self, settings: WarehouseSettings, view: View) -> Self {
         Self { lake: self.lake.clone(), settings, chunk_rows: self.chunk_rows, view: Some(view) }
     }
