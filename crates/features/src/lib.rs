@@ -7,6 +7,7 @@ mod definitions;
 mod error;
 mod guard;
 mod offline;
+mod online;
 mod panel;
 mod selling_hours;
 #[cfg(test)]
@@ -19,6 +20,9 @@ pub use definitions::{Definition, DefinitionKind, Definitions, PART};
 pub use error::FeatureError;
 pub use guard::check_for_leaks;
 pub use offline::OfflineStore;
+pub use online::{
+    Difference, DifferenceCause, InvalidOnlineAddress, MOST_READ, OnlineAddress, OnlineError, OnlineRead, OnlineRow, OnlineSet, OnlineStore,
+};
 pub use panel::{Panel, PanelSource};
 pub use selling_hours::SellingHours;
 pub use targets::{Target, TargetRow};

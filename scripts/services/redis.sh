@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# Redis on 127.0.0.1, in memory only: after a restart it is empty.
+service=redis
+default_port=63791
+. "$(dirname "${BASH_SOURCE[0]}")/lib/service.sh"
+
+install() {
+  command -v redis-server >/dev/null && return
+  # Debian's package starts a server of its own where systemd is; this one has another port.
+  packages redis-server
+}
+
+start() {
+  redis-server --bind 127.0.0.1 --port "$port" --dir "$dir" --pidfile "$dir/pid" --logfile "$dir/server.log" --daemonize yes \
+    --save '' --appendonly no >/dev/null
+  wait_until 20 answers
+}
+
+stop() {
+  kill "$(cat "$dir/pid")"
+  wait_until 20 gone
+}
+
+gone() { ! running; }
+running() { [ -f "$dir/pid" ] && kill -0 "$(cat "$dir/pid")" 2>/dev/null; }
+address() { echo "redis://127.0.0.1:$port/0"; }
+
+# Ends it as a crash would.
+if [ "${1:-}" = kill ]; then
+  kill -9 "$(cat "$dir/pid")"
+  exit
+fi
+
+serve "$@"
