@@ -3,7 +3,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use sellcast_domain::{CategoryId, Origin, Stage};
+use rayon::prelude::*;
+use sellcast_domain::{CategoryId, Origin, Stage, TopK};
 use sellcast_features::Target;
 use serde::{Deserialize, Serialize};
 
@@ -140,7 +141,7 @@ impl Learned {
         self.totals = Totals::learn(&periods);
         self.launches = self.launch_weights(scored);
         let said: Vec<Combined> = scored
-            .iter()
+            .par_iter()
             .enumerate()
             .map(|(at, (forecast, _))| {
                 let launches = (&forecast.launches, &self.launches);
@@ -151,7 +152,7 @@ impl Learned {
             })
             .collect();
         let past: Vec<Vec<Past>> = scored
-            .iter()
+            .par_iter()
             .zip(&said)
             .map(|((forecast, target), said)| {
                 // What documents show in full; the rest follows the rarest of them.
@@ -169,10 +170,13 @@ impl Learned {
             })
             .collect();
         self.spread = Spread::fit(&past);
-        let sharp: Vec<Vec<f32>> =
-            scored.iter().zip(&said).map(|((forecast, _), said)| said.sharp(&self.spread, &forecast.categories, &forecast.units)).collect();
+        let sharp: Vec<Vec<f32>> = scored
+            .par_iter()
+            .zip(&said)
+            .map(|((forecast, _), said)| said.sharp(&self.spread, &forecast.categories, &forecast.units))
+            .collect();
         self.sharpness = sharpness(&said, &sharp, joined);
-        let sharpened = said.into_iter().zip(&sharp).zip(scored);
+        let sharpened = said.into_par_iter().zip(&sharp).zip(scored);
         sharpened
             .map(|((said, sharp), (forecast, _))| {
                 let mut said = said.sharpened(sharp, self.sharpness, &forecast.categories);
@@ -291,7 +295,7 @@ impl Learned {
     fn be_sure(&self, forecast: &mut ForecastPeriod, said: &Combined) {
         forecast.chances = self.confidence.apply(said.items(forecast));
         forecast.confidence = confidences(&forecast.chances, &said.rank);
-        forecast.category_confidence = self.category_confidences(forecast);
+        forecast.category_confidence = self.category_confidences(forecast, 1.0);
     }
 
     /// Ranks, and how sure they are, after amounts were moved.
@@ -304,10 +308,10 @@ impl Learned {
         self.be_sure(forecast, &said);
     }
 
-    /// The confidence of each row's category.
-    pub(crate) fn category_confidences(&self, forecast: &ForecastPeriod) -> Vec<f32> {
+    /// The confidence of each row's category, see [`Learned::categories`].
+    pub(crate) fn category_confidences(&self, forecast: &ForecastPeriod, factor: f32) -> Vec<f32> {
         let by_category: HashMap<CategoryId, f32> =
-            self.categories(forecast, 1.0).into_iter().map(|c| (c.category, c.confidence)).collect();
+            self.categories(forecast, factor).into_iter().map(|c| (c.category, c.confidence)).collect();
         forecast.categories.iter().map(|category| by_category.get(category).copied().unwrap_or(0.0)).collect()
     }
 
@@ -321,11 +325,16 @@ impl Learned {
         self.accuracy.get(&category).copied().unwrap_or(self.overall_accuracy)
     }
 
-    /// The categories' forecasts, by rank.
+    /// The categories' forecasts, by rank, with intervals widened by `factor` and as much less certainty: towards the chance of
+    /// an order by lot.
     pub(crate) fn categories(&self, forecast: &ForecastPeriod, factor: f32) -> Vec<CategoryForecast> {
         let sums = CategorySums::of(forecast, &forecast.amount);
         let confidence = confidences(&self.category_confidence.apply(sums.items()), &sums.ranks);
         let size = sums.categories.len() as u32;
+        let less_sure = |at: usize| {
+            let by_lot = (TopK::holding(sums.ranks[at]).get() as f32 / size as f32).min(1.0);
+            by_lot + (confidence[at] - by_lot) / factor.max(1.0)
+        };
         let mut all: Vec<_> = (0..sums.categories.len())
             .map(|at| {
                 let (low, high) = self.category_amounts.around(sums.amounts[at], factor);
@@ -334,7 +343,7 @@ impl Learned {
                     amount: sums.amounts[at],
                     low,
                     high,
-                    confidence: confidence[at],
+                    confidence: less_sure(at),
                     rank: sums.ranks[at],
                     rank_interval: self.category_ranks.around(sums.ranks[at], size, factor),
                 }
@@ -358,8 +367,8 @@ fn sharpness(said: &[Combined], sharp: &[Vec<f32>], joined: &[Scored]) -> f32 {
     let plain = tally(0.0);
     let wape = |metrics: &sellcast_domain::Metrics| metrics.wape.unwrap_or(f64::INFINITY);
     let mut best = (0.0, wape(&plain));
-    for tenths in [2.0_f32, 4.0, 6.0, 8.0, 10.0] {
-        let metrics = tally(tenths / 10.0);
+    let tried = [2.0_f32, 4.0, 6.0, 8.0, 10.0].into_par_iter().map(|tenths| (tenths, tally(tenths / 10.0)));
+    for (tenths, metrics) in tried.collect::<Vec<_>>() {
         if metrics.ndcg_at_10 >= plain.ndcg_at_10 - ORDER_SLACK && wape(&metrics) < best.1 {
             best = (tenths / 10.0, wape(&metrics));
         }

@@ -66,11 +66,13 @@ impl FramePlan {
         (!training.is_empty() && !calibration.is_empty()).then_some(Self { frame, training, calibration })
     }
 
-    /// Origins of calibration alone, for frames or stages without trained models: at most four.
+    /// Origins of calibration alone, for frames or stages without trained models: at most four, of long frames three, because
+    /// their periods overlap.
     pub fn baseline_calibration(frame: TimeFrame, first_day: ShopDay, as_of: ShopDay) -> Vec<ShopDay> {
-        // Few are enough for averages, and the first page waits for them.
-        let (_, _, step) = shape(frame);
-        let mut days = origins(frame, as_of, step, first_day + LEAST_HISTORY_DAYS.min(as_of.days_since(first_day) / 3), 4);
+        // Few are enough for averages, and the first page waits for their features. Days share those of the weeks.
+        let most = if frame.typical_days() > 7 { 3 } else { 4 };
+        let earliest = first_day + LEAST_HISTORY_DAYS.min(as_of.days_since(first_day) / 3);
+        let mut days = origins(frame, as_of, 7, earliest, most);
         days.reverse();
         days
     }
@@ -78,11 +80,10 @@ impl FramePlan {
 
 /// Newest first: days `step` apart whose period ends before `before`, none earlier than `earliest`.
 fn origins(frame: TimeFrame, before: ShopDay, step: i64, earliest: ShopDay, most: usize) -> Vec<ShopDay> {
-    // All frames but the day share one weekly grid back from as_of, so that they share its feature sets too.
-    let grid = if frame == TimeFrame::Day { 1 } else { 7 };
-    let mut newest = before - grid;
+    // On a grid back from as_of, so that frames with the same step share its feature sets too.
+    let mut newest = before - step;
     while Period::starting(frame, newest).last_day() >= before {
-        newest = newest - grid;
+        newest = newest - step;
     }
     (0..most as i64).map(|i| newest - i * step).take_while(|origin| *origin >= earliest).collect()
 }

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use rayon::prelude::*;
 use sellcast_domain::CategoryId;
 use sellcast_features::Target;
 
@@ -52,7 +53,8 @@ impl Hedge {
             whole
         };
         let loss = |tally: &Tally| Loss { loss: tally.loss(), wape: tally.metrics().wape.unwrap_or(f64::NAN) };
-        let by_model: BTreeMap<&String, Vec<Tally>> = forecast.candidates.iter().map(|(model, values)| (model, tallies(values))).collect();
+        let by_model: BTreeMap<&String, Vec<Tally>> =
+            forecast.candidates.par_iter().map(|(model, values)| (model, tallies(values))).collect();
         let group = |at: usize| -> BTreeMap<String, Loss> {
             // A group in which nothing sold says nothing.
             let told = by_model.iter().filter(|(_, tallies)| tallies[at].has_sales());
