@@ -6,6 +6,7 @@ mod answers;
 mod assets;
 mod charts;
 mod clock;
+mod features;
 mod forecasts;
 mod graphql;
 mod layers;
@@ -35,6 +36,7 @@ use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
 
 pub use clock::Clock;
+pub use features::{FeatureReads, FeatureRow, FeaturesRead, ReadingFeatures};
 pub use live_sales::{LiveSales, Standing};
 pub use metrics::install as install_metrics;
 pub use settings::ServerSettings;

@@ -12,6 +12,7 @@ use tokio::sync::{Semaphore, watch};
 
 use crate::answers::Answers;
 use crate::clock::Clock;
+use crate::features::FeatureReads;
 use crate::forecasts::Forecasts;
 use crate::graphql::{self, ForecastSchema};
 use crate::live_frames::LiveFrames;
@@ -44,6 +45,7 @@ struct Inner {
     closing: watch::Sender<bool>,
     metrics: PrometheusHandle,
     what_if: OnceLock<Arc<dyn WhatIf>>,
+    features: OnceLock<Arc<dyn FeatureReads>>,
 }
 
 impl AppState {
@@ -65,6 +67,7 @@ impl AppState {
             settings,
             metrics,
             what_if: OnceLock::new(),
+            features: OnceLock::new(),
         };
         let state = Self { inner: Arc::new(inner) };
         tokio::spawn(follow(Arc::downgrade(&state.inner), published));
@@ -78,6 +81,13 @@ impl AppState {
         self
     }
 
+    /// Names who reads features; the first one named does.
+    #[must_use]
+    pub fn reading(self, features: Arc<dyn FeatureReads>) -> Self {
+        self.inner.features.get_or_init(|| features);
+        self
+    }
+
     /// Names who follows the sales; the first one named is followed. Needs a tokio runtime around it.
     #[must_use]
     pub fn following(self, sales: Arc<dyn LiveSales>) -> Self {
@@ -88,6 +98,10 @@ impl AppState {
 
     pub(crate) fn live_frames(&self) -> &LiveFrames {
         &self.inner.live_frames
+    }
+
+    pub(crate) fn features(&self) -> Option<&Arc<dyn FeatureReads>> {
+        self.inner.features.get()
     }
 
     pub(crate) fn what_if(&self) -> Option<&Arc<dyn WhatIf>> {

@@ -3,6 +3,7 @@
 mod categories;
 mod events;
 mod experiments;
+mod features;
 mod health;
 mod openapi;
 mod products;
@@ -38,6 +39,7 @@ pub(crate) fn router(state: AppState) -> Router {
         .routes(routes!(products::list))
         .routes(routes!(experiments::list))
         .routes(routes!(what_if::ask_for))
+        .routes(routes!(features::of_products))
         .routes(routes!(windows::of_category))
         .routes(routes!(windows::of_product))
         .routes(routes!(health::live))

@@ -15,7 +15,7 @@ use utoipa::OpenApi;
         description = "Forecasts of the best-selling categories and products of a shop. Errors are application/problem+json (RFC 9457). \
                        Answers carry an ETag; a stale answer carries Age and Stale-Reason."
     ),
-    tags((name = "predictions", description = "What will sell best"), (name = "windows", description = "What sells now"), (name = "health", description = "For operators"))
+    tags((name = "predictions", description = "What will sell best"), (name = "windows", description = "What sells now"), (name = "features", description = "What is known of products"), (name = "health", description = "For operators"))
 )]
 struct Described;
 
