@@ -307,6 +307,7 @@ mod tests {
         let kafka = "[stream.kafka]\nbrokers = \"\"\nsales_topic = \"\"\nproducts_topic = \"\"\n";
         refuses(&format!("{outbox}{kafka}"), &["stream.outbox", "stream.kafka"]);
         refuses("[store]\npredictions = \"redis://a/b\"\n", &["`store.predictions`", "`redis`", "cassandra://host1,host2"]);
+        refuses("[store]\nfeatures = \"memcached://a/b\"\n", &["`store.features`", "`memcached`", "redis://user"]);
         refuses("[store]\npredictions = \"cassandra://me:secret@a,b\"\n", &["`store.predictions`", "keyspace"]);
         refuses("[store]\npredictions = \"cassandra://me:${SELLCAST_NOT_SET}@a/b\"\n", &["SELLCAST_NOT_SET", "export"]);
         refuses("[store]\npredicitons = \"\"\n", &["predicitons", "predictions"]);

@@ -8,6 +8,7 @@ use std::time::Instant;
 use anyhow::Context;
 use chrono::{DateTime, Utc};
 use sellcast_domain::{Generation, Origin, ShopDay, TimeFrame, TrackRecord};
+use sellcast_features::OnlineStore;
 use sellcast_forecast::{Forecaster, FrameModels, Settings, Shop, Trial};
 use sellcast_store::{ArmDocuments, GenerationDocuments, LiveBoard, PredictionStore, Registry};
 use sellcast_warehouse::{Progress, PseudonymKey, RunRecord, Warehouse};
@@ -27,6 +28,8 @@ pub(crate) struct Engine {
     pub(crate) warehouse: Warehouse,
     pub(crate) store: PredictionStore,
     pub(crate) registry: Registry,
+    /// The features of the newest forecast, by product.
+    pub(crate) features: OnlineStore,
     pub(crate) board: LiveBoard,
     /// The champions.
     pub(crate) models: RwLock<BTreeMap<TimeFrame, Loaded>>,
@@ -43,12 +46,14 @@ impl Engine {
         let warehouse = config.store.warehouse(&folder.warehouse(), config.warehouse_settings()).await?;
         let store = config.store.predictions(&folder).await?;
         let registry = config.store.registry(&folder).await?;
+        let features = config.store.features()?;
         let engine = Self {
             folder,
             config,
             warehouse,
             store,
             registry,
+            features,
             board: LiveBoard::new(),
             models: RwLock::default(),
             lenders: RwLock::default(),
@@ -130,6 +135,9 @@ impl Engine {
                 .collect(),
         };
         self.store.publish(documents).await.context("the publication failed")?;
+        if let Err(error) = self.bring_features_online().await {
+            tracing::warn!(error = format!("{error:#}"), "the features of this forecast are not online yet; serving processes try again");
+        }
         tracing::info!(generation = %generation.generation_id, %as_of, seconds = started.elapsed().as_secs_f64(), "published");
         Ok(generation)
     }

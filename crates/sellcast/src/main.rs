@@ -6,6 +6,7 @@ mod engine;
 mod folder;
 mod jobs;
 mod model_files;
+mod online;
 mod progress;
 mod replay;
 mod stores;

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::str::FromStr;
 
 use anyhow::Context;
+use sellcast_features::{OnlineAddress, OnlineStore};
 use sellcast_store::{ClusterAddress, MetadataAddress, PredictionStore, Registry};
 use sellcast_warehouse::{BucketAddress, Warehouse, WarehouseSettings, filled_address};
 use serde::Deserialize;
@@ -18,6 +19,7 @@ pub(crate) struct Stores {
     predictions: Option<At<ClusterAddress>>,
     metadata: Option<At<MetadataAddress>>,
     warehouse: Option<At<BucketAddress>>,
+    features: Option<At<OnlineAddress>>,
 }
 
 /// An address in which `${NAME}` stood for a variable of the environment.
@@ -62,6 +64,14 @@ impl Stores {
         })
     }
 
+    /// Opens the store of the online features: in memory unless a server is named.
+    pub(crate) fn features(&self) -> anyhow::Result<OnlineStore> {
+        Ok(match &self.features {
+            Some(At(address)) => OnlineStore::at(address)?,
+            None => OnlineStore::memory(),
+        })
+    }
+
     /// Reaches every store on another machine and writes, reads and deletes a row there. Files are left alone: another
     /// command may hold them.
     pub(crate) async fn check(&self) -> anyhow::Result<()> {
@@ -70,6 +80,9 @@ impl Stores {
         }
         if let Some(At(address)) = &self.metadata {
             Registry::connect(address).await?.check_rights().await.context("`store.metadata` cannot be used")?;
+        }
+        if let Some(At(address)) = &self.features {
+            OnlineStore::at(address)?.check_rights().await.context("`store.features` cannot be used")?;
         }
         Ok(())
     }

@@ -7,6 +7,7 @@ mod champions;
 mod dear;
 mod demo;
 mod experiments;
+mod features;
 mod init;
 mod kills;
 mod live;

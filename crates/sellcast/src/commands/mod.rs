@@ -3,6 +3,7 @@
 mod backtest;
 mod check;
 mod demo;
+mod features;
 mod forecast;
 mod ingest;
 mod init;
@@ -53,6 +54,8 @@ enum Command {
     Models(models::Models),
     /// Rebuild a published prediction from its recorded versions and compare it bit for bit.
     Replay(replay::Replay),
+    /// Verify the online features against the offline store, and that against the warehouse.
+    Features(features::Features),
     /// Serve the published forecasts: REST, GraphQL and pages.
     Serve(serve::Serve),
     /// Everything in one process: ingest, train, forecast, serve, and again every night.
@@ -119,6 +122,7 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Backtest(command) => Box::pin(command.run()).await,
         Command::Models(command) => Box::pin(command.run()).await,
         Command::Replay(command) => Box::pin(command.run()).await,
+        Command::Features(command) => Box::pin(command.run()).await,
         Command::Serve(command) => command.run().await,
         Command::Run(command) => Box::pin(command.run()).await,
         Command::Stream(command) => command.run().await,

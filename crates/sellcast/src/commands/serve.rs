@@ -17,6 +17,7 @@ use super::ingest::summary;
 use super::{Failure, Place, print};
 use crate::engine::Engine;
 use crate::jobs::{Jobs, Nightly, Train};
+use crate::online;
 use crate::progress::Reporter;
 use crate::stream::Following;
 use crate::what_if::Answerer;
@@ -67,6 +68,8 @@ impl Running {
             Arc::new(move || engine.shop_time())
         };
         let mut state = AppState::new(engine.store.clone(), engine.board.clone(), clock, settings).answering(what_if);
+        state = state.reading(Arc::new(online::Reader::new(engine)));
+        tokio::spawn(online::watch(Arc::downgrade(engine)));
         let following = Following::start(engine)?;
         if let Some(following) = &following {
             state = state.following(following.sales());
