@@ -16,10 +16,13 @@ use tokio::sync::{Mutex, RwLock};
 
 use crate::config::{ClockKind, Config};
 use crate::folder::Folder;
-use crate::model_files::Loaded;
+use crate::model_files::{Loaded, ModelFiles};
 
 /// Events of the models' history that a generation shows.
 const EVENTS: u32 = 100;
+
+/// Name of the pseudonyms' key in a shared registry.
+const PSEUDONYM_KEY: &str = "pseudonym_key";
 
 /// Everything that works on one data folder.
 pub(crate) struct Engine {
@@ -28,6 +31,7 @@ pub(crate) struct Engine {
     pub(crate) warehouse: Warehouse,
     pub(crate) store: PredictionStore,
     pub(crate) registry: Registry,
+    pub(crate) model_files: ModelFiles,
     /// The features of the newest forecast, by product.
     pub(crate) features: OnlineStore,
     pub(crate) board: LiveBoard,
@@ -46,6 +50,10 @@ impl Engine {
         let warehouse = config.store.warehouse(&folder.warehouse(), config.warehouse_settings()).await?;
         let store = config.store.predictions(&folder).await?;
         let registry = config.store.registry(&folder).await?;
+        let model_files = match warehouse.models() {
+            Some(bucket) => ModelFiles::in_bucket(bucket),
+            None => ModelFiles::in_folder(&folder.models())?,
+        };
         let features = config.store.features()?;
         let engine = Self {
             folder,
@@ -53,6 +61,7 @@ impl Engine {
             warehouse,
             store,
             registry,
+            model_files,
             features,
             board: LiveBoard::new(),
             models: RwLock::default(),
@@ -81,15 +90,34 @@ impl Engine {
     /// Reads the shop's databases into the warehouse.
     pub(crate) async fn ingest(&self, now: DateTime<Utc>, progress: &(dyn Progress + Sync)) -> anyhow::Result<RunRecord> {
         let _turn = self.nightly.lock().await;
-        let key = PseudonymKey::load_or_create(&self.folder.key())?;
+        let key = self.pseudonym_key().await?;
         let mapping = self.config.mapping(self.folder.dir())?;
         Ok(self.warehouse.ingest(mapping, self.folder.dir(), &key, now, progress).await?)
+    }
+
+    /// The key of the customers' pseudonyms: in the data folder, or in the shared registry, where the first machine put it.
+    async fn pseudonym_key(&self) -> anyhow::Result<PseudonymKey> {
+        let path = self.folder.key();
+        if !self.registry.is_shared() {
+            return Ok(PseudonymKey::load_or_create(&path)?);
+        }
+        let own = PseudonymKey::load(&path)?;
+        let offered = own.as_ref().map_or_else(PseudonymKey::random, |own| Ok(own.clone())).context("the system has no randomness")?;
+        let agreed = self.registry.agreed_secret(PSEUDONYM_KEY, &offered.to_hex()).await?;
+        let key = PseudonymKey::from_hex(&agreed).with_context(|| format!("the secret `{PSEUDONYM_KEY}` in `store.metadata` is no key"))?;
+        anyhow::ensure!(
+            own.is_none() || agreed == offered.to_hex(),
+            "`{}` is not the key that the shop's other machines use (`store.metadata` has it): customers would be other ones; \
+             remove the file to use theirs",
+            path.display()
+        );
+        Ok(key)
     }
 
     /// Tries the quarantined rows again.
     pub(crate) async fn replay_quarantine(&self, now: DateTime<Utc>, progress: &(dyn Progress + Sync)) -> anyhow::Result<RunRecord> {
         let _turn = self.nightly.lock().await;
-        let key = PseudonymKey::load_or_create(&self.folder.key())?;
+        let key = self.pseudonym_key().await?;
         Ok(self.warehouse.replay_quarantine(&key, now, progress).await?)
     }
 

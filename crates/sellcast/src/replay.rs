@@ -9,7 +9,7 @@ use sellcast_warehouse::WarehouseSettings;
 use serde::Serialize;
 
 use crate::engine::Engine;
-use crate::model_files::{self, Loaded};
+use crate::model_files::Loaded;
 
 /// What a replay found.
 #[derive(Debug, Serialize)]
@@ -107,10 +107,7 @@ impl Engine {
     }
 
     async fn recorded(&self, frame: TimeFrame, source: &ModelSource) -> anyhow::Result<Loaded> {
-        let (folder, source) = (self.folder.models().join(&source.version), source.clone());
-        let read = move || model_files::read(&folder, &source.version, Some(&source.digest));
-        tokio::task::spawn_blocking(read)
-            .await?
-            .with_context(|| format!("the {frame} models that the prediction was made by cannot be used"))
+        let read = self.model_files.read(&source.version, Some(&source.digest)).await;
+        read.with_context(|| format!("the {frame} models that the prediction was made by cannot be used"))
     }
 }

@@ -228,8 +228,7 @@ impl Engine {
     async fn keep(&self, version: &str, models: FrameModels, now: DateTime<Utc>, metrics: &serde_json::Value) -> anyhow::Result<Loaded> {
         let artifact = models.artifact()?;
         let digest = model_files::digest(&artifact.files);
-        let (folder, files) = (self.folder.models().join(version), artifact.files);
-        tokio::task::spawn_blocking(move || model_files::write(&folder, &files)).await??;
+        self.model_files.write(version, artifact.files).await?;
         let mut facts = artifact.facts;
         facts["training_data_versions"] = serde_json::to_value(self.warehouse.versions().await?)?;
         facts["digest"] = digest.clone().into();
@@ -248,9 +247,7 @@ impl Engine {
 
     /// Reads a version's files.
     pub(crate) async fn load(&self, model: &RegisteredModel) -> anyhow::Result<Loaded> {
-        let (folder, version) = (self.folder.models().join(&model.version), model.version.clone());
-        let digest = model.facts.get("digest").and_then(|digest| digest.as_str()).map(str::to_owned);
-        tokio::task::spawn_blocking(move || model_files::read(&folder, &version, digest.as_deref())).await?
+        self.model_files.read(&model.version, model.facts.get("digest").and_then(|digest| digest.as_str())).await
     }
 
     async fn refuse(&self, model: &RegisteredModel, now: DateTime<Utc>, error: &anyhow::Error) -> anyhow::Result<()> {
@@ -262,10 +259,13 @@ impl Engine {
     /// Loads the champion of each frame. One that is damaged or from another program is refused with a warning, and the
     /// champion before it serves again; without any, the frame goes on with baselines until the next training.
     ///
-    /// In a registry that several machines share, versions whose files were never here belong to another one.
+    /// In a registry that several machines share, versions whose files were never here belong to another one that keeps its own.
     pub(crate) async fn load_champions(&self) -> anyhow::Result<()> {
-        let is_here = |model: &RegisteredModel| !self.registry.is_shared() || self.folder.models().join(&model.version).exists();
-        let (models, elsewhere): (Vec<_>, Vec<_>) = self.registry.models().await?.into_iter().partition(is_here);
+        let (mut models, mut elsewhere) = (Vec::new(), Vec::new());
+        for model in self.registry.models().await? {
+            let is_here = !self.registry.is_shared() || self.model_files.has(&model.version).await?;
+            if is_here { &mut models } else { &mut elsewhere }.push(model);
+        }
         for champion in elsewhere.iter().filter(|model| model.is_champion) {
             tracing::warn!(version = %champion.version, "the files of a champion are on another machine: this one should only serve");
         }

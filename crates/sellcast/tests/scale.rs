@@ -131,3 +131,33 @@ async fn a_warehouse_in_a_bucket_gives_the_forecasts_of_the_folder_also_after_a_
     assert_eq!(answers(&served).await, expected);
     served.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "slow"]
+async fn a_second_machine_with_a_folder_of_its_own_takes_over_all_of_the_work() {
+    let database = Postgres::shared().expect("PostgreSQL").database().await.expect("a database");
+    let bucket = S3::shared().expect("S3").bucket().await.expect("a bucket");
+    let stores = format!("metadata = \"{database}\"\nwarehouse = \"{bucket}\"");
+    let first = Shop::at(Stage::Mapped).await;
+    keep_in(&first, &stores);
+    first.ingest().await;
+    first.run(&["train"]).await.done();
+    assert!(!first.data().join("models").join("week").exists(), "no model is kept in the folder");
+    let generation = first.run(&["forecast", "--json"]).await.json();
+    assert_eq!(generation["stage"], "models");
+
+    // It has the configuration and reaches the shop's database, no more.
+    let second = Shop::at(Stage::Mapped).await;
+    keep_in(&second, &stores);
+    fs::write(second.data().join("pseudonym.key"), [8; 32]).expect("a key");
+    second.run(&["ingest", "--now", NOW]).await.refused(1, &["pseudonym.key", "is not the key", "remove the file"]);
+    fs::remove_file(second.data().join("pseudonym.key")).expect("the key");
+    let record = second.ingest().await;
+    for (entity, counts) in record["entities"].as_object().expect("entities") {
+        assert_eq!(counts["loaded"], 0, "the same customers, and nothing new: {entity}: {counts}");
+    }
+    let models = second.run(&["models", "--json"]).await.done();
+    assert!(!models.stderr.contains("on another machine"), "{}", models.stderr);
+    assert_eq!(second.run(&["forecast", "--json"]).await.json()["stage"], "models");
+    assert!(!second.data().join("pseudonym.key").exists(), "the key stays where both find it");
+}

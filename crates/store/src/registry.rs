@@ -1,6 +1,5 @@
 //! The model registry: what each trained version was made from and how it scored, which one is the champion of its frame
-//! and which one waits as challenger, and why. In a SQLite file or in PostgreSQL; the model files themselves lie in the data
-//! folder of the machine that trains.
+//! and which one waits as challenger, and why. In a SQLite file or in PostgreSQL; the model files themselves lie elsewhere.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -11,7 +10,7 @@ use sellcast_domain::{ModelEvent, ModelEventKind, ModelsRecord, TimeFrame};
 
 use crate::metadata::{Metadata, MetadataAddress, Row, Statement};
 
-const TABLES: [&str; 5] = [
+const TABLES: [&str; 6] = [
     r"create table if not exists models (
         version {text} primary key, frame {text} not null, trained_at {text} not null,
         facts {text} not null, metrics {text} not null, is_champion integer not null default 0)",
@@ -23,6 +22,7 @@ const TABLES: [&str; 5] = [
     // Registries from before there were aliases marked the champion in its own row.
     r"insert into model_aliases select frame, 'champion', version from models where is_champion = 1 on conflict do nothing",
     "update models set is_champion = 0 where is_champion = 1",
+    "create table if not exists secrets (name {text} primary key, value {text} not null)",
 ];
 
 /// The registry could not be used.
@@ -127,6 +127,18 @@ impl Registry {
         // In one transaction: nobody sees the row.
         self.write(&[Statement::new(mark), unmark]).await?;
         self.read(&Statement::new("select version from models limit 1")).await.map(drop)
+    }
+
+    /// The secret of a name that all machines of a shop share: the one that is kept, or `offered` when there is none yet.
+    ///
+    /// # Errors
+    /// When the database can be neither read nor written.
+    pub async fn agreed_secret(&self, name: &str, offered: &str) -> Result<String, RegistryError> {
+        let offer = "insert into secrets (name, value) values ($1, $2) on conflict (name) do nothing";
+        self.write(&[Statement::new(offer).bind(name).bind(offered)]).await?;
+        let rows = self.read(&Statement::new("select value from secrets where name = $1").bind(name)).await?;
+        let kept = rows.first().ok_or(sqlx::Error::RowNotFound).and_then(|row| row.text("value"));
+        kept.map(str::to_owned).map_err(RegistryError::Read)
     }
 
     /// Adds a version, or replaces one of the same name. It is neither champion nor challenger by that.

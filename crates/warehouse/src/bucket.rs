@@ -13,6 +13,7 @@ use deltalake::logstore::{LogStore, LogStoreFactory, ObjectStoreRef, StorageConf
 use deltalake::{DeltaResult, DeltaTable, DeltaTableBuilder};
 use object_store::aws::{AmazonS3Builder, S3ConditionalPut};
 use object_store::path::Path;
+use object_store::prefix::PrefixStore;
 use object_store::{ClientOptions, ObjectStore, ObjectStoreExt as _, RetryConfig};
 use url::{Url, form_urlencoded};
 
@@ -93,6 +94,9 @@ fn decoded(text: &str) -> String {
     form_urlencoded::parse(text.as_bytes()).next().map_or_else(String::new, |(name, _)| name.into_owned())
 }
 
+/// What lies beside the tables and is none: model files.
+const MODELS: &str = "models";
+
 /// An open bucket.
 pub(crate) struct Bucket {
     address: BucketAddress,
@@ -134,7 +138,14 @@ impl Bucket {
         let prefix = Path::from(self.address.prefix.as_str());
         let listed = self.store.list_with_delimiter(Some(&prefix)).await;
         let listed = listed.map_err(|source| WarehouseError::Bucket { place: self.address.to_string(), source })?;
-        Ok(listed.common_prefixes.iter().filter_map(|path| path.filename().map(str::to_owned)).collect())
+        let names = listed.common_prefixes.iter().filter_map(Path::filename);
+        Ok(names.filter(|name| *name != MODELS).map(str::to_owned).collect())
+    }
+
+    /// Where model files lie, and what that place is called.
+    pub(crate) fn models(&self) -> (String, ObjectStoreRef) {
+        let models = PrefixStore::new(self.store.clone(), format!("{}/{MODELS}", self.address.prefix));
+        (format!("{}/{MODELS}", self.address), Arc::new(models))
     }
 
     /// The table, not read yet.

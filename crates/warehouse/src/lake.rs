@@ -17,6 +17,7 @@ use deltalake::operations::optimize::OptimizeType;
 use deltalake::operations::write::{SchemaMode, WriteBuilder};
 use deltalake::protocol::SaveMode;
 use deltalake::{DeltaTable, DeltaTableError, ensure_table_uri};
+use object_store::ObjectStore;
 use tokio::sync::Mutex;
 
 use crate::bucket::{Bucket, BucketAddress};
@@ -68,6 +69,14 @@ impl Lake {
         ];
         let options: HashMap<String, String> = options.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
         Ok(DeltaSessionContext::new_with_session_overrides(&options).on_table("open a session for", "*")?.into_inner())
+    }
+
+    /// Where the bucket keeps model files; `None` for a folder.
+    pub(crate) fn models(&self) -> Option<(String, Arc<dyn ObjectStore>)> {
+        match &self.root {
+            Root::Folder(_) => None,
+            Root::Bucket(bucket) => Some(bucket.models()),
+        }
     }
 
     /// Names of the tables that exist.

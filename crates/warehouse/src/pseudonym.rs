@@ -9,6 +9,7 @@ use std::path::Path;
 use crate::error::WarehouseError;
 
 /// The secret behind the pseudonyms.
+#[derive(Clone)]
 pub struct PseudonymKey([u8; 32]);
 
 impl PseudonymKey {
@@ -27,6 +28,34 @@ impl PseudonymKey {
             Err(error) if error.kind() == io::ErrorKind::NotFound => create(path).map_err(fail),
             Err(error) => Err(fail(error)),
         }
+    }
+
+    /// The key kept at `path`, or `None` when there is no such file.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or holds something else.
+    pub fn load(path: &Path) -> Result<Option<Self>, WarehouseError> {
+        if path.exists() { Self::load_or_create(path).map(Some) } else { Ok(None) }
+    }
+
+    /// A key from the system's randomness.
+    ///
+    /// # Errors
+    /// When the system has none.
+    pub fn random() -> io::Result<Self> {
+        let mut bytes = [0; 32];
+        fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+        Ok(Self(bytes))
+    }
+
+    /// The key as 64 hexadecimal digits, to be kept as a secret.
+    pub fn to_hex(&self) -> String {
+        blake3::Hash::from_bytes(self.0).to_hex().to_string()
+    }
+
+    /// The key of [`PseudonymKey::to_hex`], or `None` when the text is none.
+    pub fn from_hex(text: &str) -> Option<Self> {
+        blake3::Hash::from_hex(text).ok().map(|hash| Self(*hash.as_bytes()))
     }
 
     /// The keyed hash of a text, as its first eight bytes.
@@ -50,8 +79,7 @@ impl fmt::Debug for PseudonymKey {
 
 /// Writes beside the place first, so that a crash leaves no half key.
 fn create(path: &Path) -> io::Result<PseudonymKey> {
-    let mut bytes = [0; 32];
-    fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    let key = PseudonymKey::random()?;
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         fs::create_dir_all(folder)?;
     }
@@ -61,10 +89,10 @@ fn create(path: &Path) -> io::Result<PseudonymKey> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut file = options.open(&draft)?;
-    file.write_all(&bytes)?;
+    file.write_all(&key.0)?;
     file.sync_all()?;
     fs::rename(&draft, path)?;
-    Ok(PseudonymKey(bytes))
+    Ok(key)
 }
 
 #[cfg(test)]
@@ -80,6 +108,9 @@ mod tests {
         assert_eq!(first.pseudonym("Ada"), second.pseudonym("Ada"));
         assert_ne!(first.pseudonym("Ada"), first.pseudonym("ada"));
         assert_eq!(format!("{first:?}"), "PseudonymKey(..)");
+        let third = PseudonymKey::from_hex(&first.to_hex()).expect("a key");
+        assert_eq!(first.pseudonym("Ada"), third.pseudonym("Ada"));
+        assert!(PseudonymKey::from_hex("Ada").is_none());
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt;

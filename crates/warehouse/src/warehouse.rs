@@ -8,6 +8,7 @@ use arrow::array::RecordBatch;
 use chrono::{DateTime, Duration, Utc};
 use datafusion::prelude::{DataFrame, SessionContext};
 use deltalake::DeltaTable;
+use object_store::ObjectStore;
 
 use crate::bucket::BucketAddress;
 use crate::check::{MappingFault, Survey};
@@ -215,6 +216,12 @@ impl Warehouse {
             done.files_deleted += deleted;
         }
         Ok(done)
+    }
+
+    /// Where the bucket of the tables keeps model files, beside the tables, and what that place is called; `None` for a warehouse in
+    /// a folder.
+    pub fn models(&self) -> Option<(String, Arc<dyn ObjectStore>)> {
+        self.lake.models()
     }
 
     /// The Delta version of every table.
