@@ -3,6 +3,9 @@
 //!
 //! Usage: `stream_bench FOLDER [EVENTS] [PRODUCTS] [HELD]`. The folder is for the state and should be empty.
 
+#[path = "shared/events.rs"]
+mod events;
+
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -11,13 +14,10 @@ use sellcast_domain::window::{EventTime, Held, Quantity, SaleFact, Version, Wate
 use sellcast_domain::{CategoryId, CustomerId, Money, ProductId, SaleId};
 use sellcast_stream::{Before, Change, Decoder, Pipeline, ProductColumns, SaleChange, SaleColumns};
 
-/// 2026-11-23T08:00:00Z.
-const START: i64 = 1_795_420_800;
+use events::{CATEGORIES, PRODUCTS, START, placed, product, sold};
+
 /// Events that are written at a time, outside of the measured time.
 const CHUNK: u64 = 100_000;
-/// Products and categories of the measured stream.
-const STREAM_PRODUCTS: u64 = 100_000;
-const CATEGORIES: u64 = 1_000;
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -75,18 +75,15 @@ struct Streamed {
 fn stream(folder: &Path, events: u64) -> Result<Streamed> {
     let mut pipeline = Pipeline::open(&folder.join("stream.redb"), WatermarkSettings::default())?;
     let (sales, products) = (Decoder::sales(&SaleColumns::default()), Decoder::products(&ProductColumns::default()));
-    for product in 0..STREAM_PRODUCTS {
-        let event = format!(
-            r#"{{"before":null,"after":{{"id":{product},"name":"a product","category_id":{}}},"source":{{"lsn":{product}}},"op":"c"}}"#,
-            product % CATEGORIES
-        );
-        pipeline.read("products", product as i64, products.decode(event.as_bytes()), || event.clone().into_bytes());
+    for product in 0..PRODUCTS {
+        let event = placed(product);
+        pipeline.read("products", product as i64, products.decode(&event), || event.clone());
     }
     let mut streamed = Streamed::default();
     let mut amount = 0_i64;
     let mut read = 0_i64;
     while streamed.events < events {
-        let chunk: Vec<Vec<u8>> = (streamed.events..streamed.events + CHUNK).map(event).collect();
+        let chunk: Vec<Vec<u8>> = (streamed.events..streamed.events + CHUNK).map(sold).collect();
         let (started, busy) = (Instant::now(), busy()?);
         pipeline.read_all("sales", streamed.events as i64, chunk.iter().map(|bytes| sales.decode(bytes)), |n| chunk[n].clone());
         streamed.all += started.elapsed();
@@ -110,46 +107,6 @@ fn stream(folder: &Path, events: u64) -> Result<Streamed> {
     }
     ensure!(read == streamed.events as i64 && amount > 0, "{read} of {} sales are in the windows", streamed.events);
     Ok(streamed)
-}
-
-/// As PostgreSQL's connector writes it. Fifty sales a second; products as a multiplicative sequence.
-fn event(n: u64) -> Vec<u8> {
-    let (product, customer, quantity) = (product(n, STREAM_PRODUCTS), n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 44, 1 + n % 4);
-    let cents = 99 + n * 37 % 5_000;
-    let total = cents * quantity;
-    let at = START + n as i64 / 50;
-    let (minute, second, hour) = (at / 60 % 60, at % 60, at / 3_600 % 24);
-    let day = 23 + (at - START + 8 * 3_600) / 86_400;
-    format!(
-        concat!(
-            r#"{{"before":null,"after":{{"id":{id},"product_id":{product},"category_id":{category},"customer_id":{customer},"#,
-            r#""quantity":{quantity},"unit_price":"{units}.{rest:02}","total_price":"{total_units}.{total_rest:02}","#,
-            r#""occurred_at":"2026-11-{day:02}T{hour:02}:{minute:02}:{second:02}.123456Z"}},"#,
-            r#""source":{{"version":"3.7.0.Final","connector":"postgresql","name":"shop","ts_ms":1795421179750,"snapshot":"false","#,
-            r#""db":"shop","sequence":"[null,\"26373320\"]","ts_us":1795421179750064,"ts_ns":1795421179750064000,"schema":"public","#,
-            r#""table":"transactions","txId":733,"lsn":{lsn},"xmin":null,"origin":null,"origin_lsn":null}},"transaction":null,"op":"c","#,
-            r#""ts_ms":1795421179824,"ts_us":1795421179824462,"ts_ns":1795421179824462584}}"#
-        ),
-        id = n,
-        product = product,
-        category = product % CATEGORIES,
-        customer = customer,
-        quantity = quantity,
-        units = cents / 100,
-        rest = cents % 100,
-        total_units = total / 100,
-        total_rest = total % 100,
-        day = day,
-        hour = hour,
-        minute = minute,
-        second = second,
-        lsn = 26_373_320 + n * 112,
-    )
-    .into_bytes()
-}
-
-fn product(n: u64, products: u64) -> u64 {
-    n.wrapping_mul(0xd6e8_feb8_6659_fd93) % products
 }
 
 struct Held7d {
