@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Apache Kafka (one broker, KRaft) with Kafka Connect and Debezium's connectors for PostgreSQL, on 127.0.0.1, from the jars of
+# Apache Kafka (one broker, KRaft) with Kafka Connect and Debezium's connectors for PostgreSQL and MariaDB, on 127.0.0.1, from the jars of
 # Maven Central. Prints the broker's address and the URL of Connect. Connectors are made by Connect's REST interface.
 service=kafka
 default_port=59092
@@ -8,8 +8,10 @@ default_port=59092
 # 4.4.0 has no Connect in Maven Central, and Debezium 3.7.1 does not resolve.
 kafka_version=4.3.1
 debezium_version=3.7.0.Final
+# The newest of this connector that resolves.
+mariadb_version=3.4.0.Final
 log4j_version=2.25.4
-library="${SELLCAST_SERVICES:-$base/sellcast/services}/kafka-$kafka_version-debezium-$debezium_version"
+library="${SELLCAST_SERVICES:-$base/sellcast/services}/kafka-$kafka_version-debezium-$debezium_version-$mariadb_version"
 
 install() {
   need java openjdk-17-jre-headless
@@ -26,8 +28,9 @@ install() {
       "org.apache.kafka:connect-runtime:$kafka_version" "org.apache.kafka:connect-json:$kafka_version" \
       "org.apache.logging.log4j:log4j-slf4j-impl:$log4j_version"
     # What Connect has itself must not come a second time with the plugin.
-    fetch debezium "$library/plugins/debezium-postgres" -DexcludeArtifactIds=kafka-clients,connect-api,slf4j-api,lz4-java,snappy-java,zstd-jni \
-      "io.debezium:debezium-connector-postgres:$debezium_version"
+    local without=-DexcludeArtifactIds=kafka-clients,connect-api,slf4j-api,lz4-java,snappy-java,zstd-jni
+    fetch postgres "$library/plugins/debezium-postgres" "$without" "io.debezium:debezium-connector-postgres:$debezium_version"
+    fetch mariadb "$library/plugins/debezium-mariadb" "$without" "io.debezium:debezium-connector-mariadb:$mariadb_version"
     touch "$library/complete"
   ) 9>"$library/lock"
 }
@@ -171,7 +174,16 @@ gone() { ! kill -0 "$1"; }
 alive() { [ -s "$dir/$1.pid" ] && kill -0 "$(cat "$dir/$1.pid")" 2>/dev/null; }
 # One of the two alone is not enough, and `up` starts the other.
 running() { alive kafka && alive connect; }
+partly() { alive kafka || alive connect; }
 connect_url() { echo "http://127.0.0.1:$(cat "$dir/connect-port")"; }
 address() { echo "127.0.0.1:$port $(connect_url)"; }
+
+# kill kafka|connect: ends one of the two as a crash would.
+if [ "${1:-}" = kill ]; then
+  pid="$(cat "$dir/${2:-}.pid" 2>/dev/null)" || fail "usage: kafka.sh kill kafka|connect, of which one runs"
+  kill -9 "$pid"
+  wait_until 20 gone "$pid"
+  exit
+fi
 
 serve "$@"

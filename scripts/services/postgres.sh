@@ -47,6 +47,14 @@ start() {
 
 stop() { as_user postgres "$(programs)/pg_ctl" -D "$dir/data" -m fast -w -t 60 stop >/dev/null; }
 running() { [ -f "$dir/made" ] && as_user postgres "$(programs)/pg_ctl" -D "$dir/data" status >/dev/null 2>&1; }
+gone() { ! running && ! answers; }
 address() { echo "postgres://postgres:sellcast@127.0.0.1:$port/postgres"; }
+
+# Ends it as a crash would; what serves its clients sees that and ends too.
+if [ "${1:-}" = kill ]; then
+  kill -9 "$(head -n1 "$dir/data/postmaster.pid")"
+  wait_until 20 gone
+  exit
+fi
 
 serve "$@"

@@ -1,7 +1,10 @@
 //! The stream through its public interface: formats, windows, crashes, shards, and the real servers.
 
+mod chain;
 mod debezium;
+mod faults;
 mod kafka;
+mod mariadb;
 mod outbox;
 mod pipeline;
 mod quick;

@@ -1,4 +1,5 @@
-//! Several shards that hand sales on to each other: whatever arrives when, together they have what one would have.
+//! Several shards that hand sales on to each other: whatever arrives when, together they have what one would have. So has a follower
+//! that reads what all of them are told, each partition at a pace of its own.
 
 use std::collections::VecDeque;
 
@@ -11,25 +12,39 @@ use crate::shop::{Sale, Tables};
 const SETTINGS: WatermarkSettings = WatermarkSettings { lateness_seconds: 600, idle_seconds: 60 };
 const SHARES: u32 = 3;
 
-/// Two readers with catalogues of their own, and shards with queues between.
+/// Two readers with catalogues of their own, and shards with queues between; a follower reads copies of the queues.
 struct Net {
     catalogues: [Dimension; 2],
     shards: Vec<Shard>,
     queues: Vec<VecDeque<Message>>,
+    follower: Shard,
+    copies: Vec<VecDeque<Message>>,
 }
 
 impl Net {
     fn new() -> Self {
         let shards = (0..SHARES).map(|index| Shard::new(Share { index, count: SHARES }, SETTINGS)).collect();
-        Self { catalogues: Default::default(), shards, queues: vec![VecDeque::new(); SHARES as usize] }
+        let queues = vec![VecDeque::new(); SHARES as usize];
+        Self { catalogues: Default::default(), shards, copies: queues.clone(), queues, follower: Shard::new(Share::WHOLE, SETTINGS) }
     }
 
     fn send(&mut self, messages: Vec<(Target, Message)>) {
         for (target, message) in messages {
             for index in target.indexes(SHARES) {
                 self.queues[index as usize].push_back(message.clone());
+                self.copies[index as usize].push_back(message.clone());
             }
         }
+    }
+
+    /// Lets the follower read the next messages of a partition.
+    fn follow(&mut self, index: usize, count: usize) {
+        let count = count.min(self.copies[index].len());
+        let mut out = Vec::new();
+        for message in self.copies[index].drain(..count) {
+            self.follower.receive(message, &mut out);
+        }
+        assert!(out.is_empty(), "a follower hands nothing on: {out:?}");
     }
 
     /// Lets a shard follow its next message, twice if it is a duplicate.
@@ -70,6 +85,7 @@ proptest! {
     fn shards_together_have_what_one_would_have(
         steps in prop::collection::vec((0..12_u8, 0..40_i64, 0..6_i64, 0..9_i64, -300..3_000_i64), 1..150),
         deliveries in prop::collection::vec((0..SHARES as usize, any::<bool>(), prop::bool::weighted(0.2)), 450),
+        paces in prop::collection::vec((0..SHARES as usize, 0..6_usize), 60),
         told in any::<bool>(),
     ) {
         let (mut tables, mut net) = (Tables::default(), Net::new());
@@ -103,6 +119,8 @@ proptest! {
                     address(products.decode(&event).expect("an event"), Arrival::InTime, &mut net.catalogues[1], &mut Vec::new());
                 }
             }
+            let (partition, count) = paces[n % paces.len()];
+            net.follow(partition, count);
             for (index, is_settled, is_duplicate) in deliveries.iter().skip(3 * n % deliveries.len()).take(3) {
                 net.deliver(*index, *is_duplicate);
                 if *is_settled {
@@ -113,7 +131,11 @@ proptest! {
         net.drain();
         let head = tables.head();
         let batch = tables.batch(head);
-        for shard in &mut net.shards {
+        let last_first = paces[0].1 % 2 == 0;
+        for index in 0..SHARES as usize {
+            net.follow(if last_first { SHARES as usize - 1 - index } else { index }, usize::MAX);
+        }
+        for shard in net.shards.iter_mut().chain([&mut net.follower]) {
             shard.advance(head);
         }
         let held: usize = net.shards.iter().flat_map(|shard| shard.book().rows()).filter(|row| matches!(row.2, sellcast_domain::window::Held::Sale(_))).count();
@@ -121,6 +143,7 @@ proptest! {
         for key in batch.keys() {
             for span in WindowSpan::ALL {
                 let expected = batch.window(key, span);
+                prop_assert_eq!(net.follower.book().board().window(key, span), expected);
                 let windows = net.shards.iter().map(|shard| shard.book().board().window(key, span));
                 let (amount, transactions) = windows.clone().fold((0, 0), |sum, window| (sum.0 + window.amount_cents, sum.1 + window.transactions));
                 prop_assert_eq!((amount, transactions), (expected.amount_cents, expected.transactions));

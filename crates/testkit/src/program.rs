@@ -120,12 +120,21 @@ impl Program {
     /// # Errors
     /// When it has ended already, or has not ended within `limit`.
     pub async fn terminate(&mut self, limit: Duration) -> Result<ExitStatus> {
+        self.signal("TERM").await?;
+        self.wait(limit).await
+    }
+
+    /// Sends a signal by its name: `STOP` pauses, `CONT` lets it go on.
+    ///
+    /// # Errors
+    /// When it has ended already.
+    pub async fn signal(&self, name: &str) -> Result<()> {
         let id = self.child.id().with_context(|| format!("`{}` has ended already", self.name))?;
-        let sent = Command::new("kill").args(["-TERM", &id.to_string()]).status().await.context("cannot run `kill`")?;
+        let sent = Command::new("kill").args([&format!("-{name}"), &id.to_string()]).status().await.context("cannot run `kill`")?;
         if !sent.success() {
             bail!("cannot signal `{}`", self.name);
         }
-        self.wait(limit).await
+        Ok(())
     }
 
     /// What it wrote to standard output so far.

@@ -41,6 +41,8 @@ wait_until() {
   done
 }
 
+# For a service of several processes: some run, and `start` starts the others.
+partly() { false; }
 answers() { (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; }
 
 # A key and a certificate for 127.0.0.1, signed by itself: enough to encrypt, and to be named as the root.
@@ -61,7 +63,7 @@ guard() {
 up() {
   install
   if running; then address && return; fi
-  ! answers || fail "port $port of 127.0.0.1 is taken: end what listens there, or set SERVICE_PORT"
+  partly || ! answers || fail "port $port of 127.0.0.1 is taken: end what listens there, or set SERVICE_PORT"
   mkdir -p "$dir"
   echo "$port" >"$dir/port"
   start || fail "$service does not start: see the log in $dir"

@@ -1,0 +1,104 @@
+//! The real chain from MariaDB: its binary log, Debezium's connector, Kafka, a worker and a follower.
+
+use anyhow::{Context, Result, ensure};
+use sellcast_domain::window::WatermarkSettings;
+use sellcast_testkit::{MariaDb, Program, Service, TestDir, until, until_some};
+use serde_json::{Value, json};
+use sqlx::{AssertSqlSafe, Connection, MySqlConnection};
+
+use crate::chain::{LIMIT, Sold, batch_of, compare, followed, topics_are_there};
+
+/// In a database of the name that topics have in the other chain.
+const TABLES: &str = "
+    create database public;
+    create table public.products (id bigint primary key, name varchar(40) not null, category_id bigint);
+    create table public.transactions (id bigint auto_increment primary key, product_id bigint not null, customer_id bigint not null,
+      quantity decimal(12,3) not null, unit_price decimal(12,2) not null, total_price decimal(12,2), occurred_at timestamp(3) not null);
+    insert into public.products select seq, concat('product ', seq), seq % 7 from seq_1_to_60;";
+
+async fn sql(database: &MariaDb, sql: &str) -> Result<()> {
+    let mut connection = MySqlConnection::connect(database.service().address()).await?;
+    sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&mut connection).await.with_context(|| sql.to_owned())?;
+    connection.close().await?;
+    Ok(())
+}
+
+fn sell(count: u32, ago: &str) -> String {
+    format!(
+        "insert into public.transactions (product_id, customer_id, quantity, unit_price, total_price, occurred_at)
+         select 1 + floor(rand() * 64), floor(rand() * 500), rand() * 5 - 1, rand() * 90, if(seq % 3 = 0, null, rand() * 200), now() - interval {ago}
+         from seq_1_to_{count};"
+    )
+}
+
+async fn rows(database: &MariaDb) -> Result<Vec<Sold>> {
+    let mut connection = MySqlConnection::connect(database.service().address()).await?;
+    let rows = sqlx::query_as(
+        "select t.product_id, t.customer_id, cast(t.quantity as char), cast(t.unit_price as char), cast(t.total_price as char),
+                cast(floor(unix_timestamp(t.occurred_at)) as signed), p.category_id
+         from public.transactions t left join public.products p on p.id = t.product_id",
+    )
+    .fetch_all(&mut connection)
+    .await?;
+    Ok(rows)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "slow"]
+async fn windows_equal_a_mariadb_source() -> Result<()> {
+    let (database, kafka, dir) = (MariaDb::start()?, Service::start("kafka")?, TestDir::new("mariadb")?);
+    sql(&database, TABLES).await?;
+    sql(&database, &sell(1_500, "floor(rand() * 8 * 86400) second")).await?;
+    let (brokers, connect) = kafka.address().split_once(' ').context("two addresses")?;
+    let configuration = json!({
+        "connector.class": "io.debezium.connector.mariadb.MariaDbConnector", "tasks.max": "1", "database.hostname": "127.0.0.1",
+        "database.port": database.service().port().to_string(), "database.user": "sellcast", "database.password": "sellcast",
+        "database.server.id": "4711", "topic.prefix": "shop", "database.include.list": "public",
+        "table.include.list": "public.transactions,public.products", "decimal.handling.mode": "string", "poll.interval.ms": "50",
+        "schema.history.internal.kafka.bootstrap.servers": brokers, "schema.history.internal.kafka.topic": "shop.history",
+        "topic.creation.default.partitions": "4", "topic.creation.default.replication.factor": "1",
+    });
+    let client = reqwest::Client::new();
+    let answer = client.put(format!("{connect}/connectors/shop/config")).json(&configuration).send().await?;
+    ensure!(answer.status().is_success(), "{}", answer.text().await?);
+    until_some("the connector", LIMIT, || async {
+        let status: Value = client.get(format!("{connect}/connectors/shop/status")).send().await.ok()?.json().await.ok()?;
+        (status["tasks"][0]["state"] == "RUNNING").then_some(())
+    })
+    .await?;
+
+    let program =
+        std::env::current_exe()?.parent().and_then(|folder| folder.parent()).context("no target folder")?.join("examples/stream_worker");
+    let status = dir.join("status.json");
+    let arguments = [brokers, "shop", "state", status.to_str().context("no text")?].map(str::to_owned);
+    until("the topics", LIMIT, || async { topics_are_there(brokers) }).await?;
+    let mut worker = Program::start(&program, "worker", dir.path(), arguments)?;
+    sql(&database, &sell(400, "1 second")).await?;
+    sql(
+        &database,
+        "update public.transactions set total_price = 1.11, quantity = 2 where id % 9 = 1;
+         update public.transactions set product_id = 1 + product_id % 60 where id % 13 = 2;
+         delete from public.transactions where id % 17 = 3;
+         update public.products set category_id = (category_id + 1) % 7 where id % 5 = 0;
+         delete from public.products where id = 60;",
+    )
+    .await?;
+    let mut compared = Err(anyhow::anyhow!("never compared"));
+    for _ in 0..20 {
+        compared = agrees(&database, brokers, &dir).await;
+        if compared.is_ok() {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    }
+    compared?;
+    ensure!(worker.terminate(LIMIT).await?.success(), "{}", worker.stderr());
+    Ok(())
+}
+
+async fn agrees(database: &MariaDb, brokers: &str, dir: &TestDir) -> Result<()> {
+    let mut whole = followed(brokers, dir.path(), WatermarkSettings::default()).await?;
+    let head = whole.book().board().head().later(59);
+    whole.advance(head);
+    compare(&whole, &batch_of(rows(database).await?, head)?)
+}
