@@ -231,24 +231,6 @@ proptest! {
     }
 
     #[test]
-    fn windows_of_shares_together_are_those_of_the_whole(shop in shop()) {
-        let mut whole = Reader::new();
-        let mut shares = [Reader::new(), Reader::new()];
-        for (_, change) in &shop.changes {
-            whole.read(change, false);
-            match change {
-                Change::Sale { sale, .. } => shares[(*sale % 2) as usize].read(change, true),
-                Change::Product { .. } => shares.iter_mut().for_each(|share| share.read(change, false)),
-            }
-        }
-        let boards: Vec<&WindowBoard> = shares.iter().map(|share| share.book.board()).collect();
-        for key in whole.book.board().keys() {
-            let expected = WindowSpan::ALL.map(|span| whole.book.board().window(key, span));
-            prop_assert_eq!(WindowBoard::windows_of_all(&boards, key), expected);
-        }
-    }
-
-    #[test]
     fn a_book_made_again_from_its_changes_has_the_same_windows_and_goes_on(shop in shop(), when in any::<prop::sample::Index>()) {
         let (before, after) = shop.changes.split_at(when.index(shop.changes.len()));
         let mut reader = Reader::new();

@@ -155,6 +155,7 @@ pub(crate) struct KafkaSection {
     keyed_topic: Option<String>,
     keyed_partitions: Option<u32>,
     state_folder: Option<PathBuf>,
+    worker: Option<bool>,
     #[serde(default)]
     sales: SaleColumns,
     #[serde(default)]
@@ -162,6 +163,11 @@ pub(crate) struct KafkaSection {
 }
 
 impl KafkaSection {
+    /// True unless workers of their own share all the work.
+    pub(crate) fn works(&self) -> bool {
+        self.worker.unwrap_or(true)
+    }
+
     /// The worker of a data folder.
     pub(crate) fn worker(&self, dir: &Path, section: &StreamSection) -> WorkerSettings {
         WorkerSettings {

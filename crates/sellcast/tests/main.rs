@@ -4,6 +4,7 @@
 mod bad_requests;
 mod bad_source;
 mod champions;
+mod connect;
 mod dear;
 mod demo;
 mod experiments;

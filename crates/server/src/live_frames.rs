@@ -137,7 +137,7 @@ impl AppState {
                 let basis = live.live_as_of.map_or(Basis::Batch, Basis::Live);
                 Shown { frame: live, basis }
             }
-            // Its beginning is further back than the windows, or another process has part of them.
+            // Its beginning is further back than the windows.
             None => Shown { frame, basis: Basis::Batch },
         })
     }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use sellcast_domain::window::{EventTime, Sums, WindowKey, WindowValue};
+use sellcast_domain::window::{EventTime, StandingCounts, Sums, WindowKey, WindowValue};
 use sellcast_domain::{CategoryId, SalesProfile};
 
 /// How far the stream is.
@@ -23,12 +23,17 @@ pub trait LiveSales: Send + Sync {
     /// How far it is.
     fn standing(&self) -> Standing;
 
-    /// The windows of a product or of a category at the forecast level; `None` when another process keeps part of them.
+    /// The windows of a product or of a category at the forecast level; `None` until they are made.
     fn windows(&self, key: WindowKey) -> Option<[WindowValue; 4]>;
 
-    /// What was sold under each key from an instant on; `None` when windows do not reach back to it, or another process keeps
-    /// part of them.
+    /// What was sold under each key from an instant on; `None` when windows do not reach back to it, and until they are made.
     fn sold_since(&self, keys: &[WindowKey], since: EventTime) -> Option<Vec<Sums>>;
+
+    /// What rows came to since the state began; `None` until the windows are made.
+    fn rows(&self) -> Option<StandingCounts>;
+
+    /// Messages of the source that were not followed when it was last asked; `None` while it does not answer, and where it cannot say.
+    fn lag(&self) -> Option<u64>;
 
     /// How a category's sales spread over the week.
     fn profile(&self, category: CategoryId) -> Arc<SalesProfile>;

@@ -78,9 +78,8 @@ pub(crate) fn windows(state: &AppState, key: WindowKey) -> Result<Told, Problem>
     let Standing { as_of: Some(as_of), is_still, .. } = sales.standing() else {
         return Err(Problem::new(ProblemKind::NotReady, "the stream reads what the shop sold so far; try again in a few seconds"));
     };
-    let windows = sales.windows(key).ok_or_else(|| {
-        Problem::new(ProblemKind::NotReady, "another worker keeps part of these windows: ask again when this one has all partitions")
-    })?;
+    let windows =
+        sales.windows(key).ok_or_else(|| Problem::new(ProblemKind::NotReady, "the windows are being made; try again in a few seconds"))?;
     let as_of = instant(as_of);
     Ok(Told { stream_still_since: is_still.then(|| as_of.clone()), as_of, windows: windows.into_iter().map(SalesWindow::from).collect() })
 }

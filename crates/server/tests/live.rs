@@ -4,7 +4,9 @@
 use std::sync::{Arc, Mutex};
 
 use chrono::{DateTime, Utc};
-use sellcast_domain::window::{Arrival, EventTime, Held, Quantity, SaleBook, SaleFact, Sums, Version, WindowKey, WindowSpan, WindowValue};
+use sellcast_domain::window::{
+    Arrival, EventTime, Held, Quantity, SaleBook, SaleFact, StandingCounts, Sums, Version, WindowKey, WindowSpan, WindowValue,
+};
 use sellcast_domain::{CategoryId, Money, SalesProfile};
 use sellcast_server::{LiveSales, Standing};
 use serde_json::Value;
@@ -33,6 +35,14 @@ impl LiveSales for Sales {
 
     fn sold_since(&self, keys: &[WindowKey], since: EventTime) -> Option<Vec<Sums>> {
         self.book.lock().expect("a book").sold_since(keys, since)
+    }
+
+    fn rows(&self) -> Option<StandingCounts> {
+        Some(self.book.lock().expect("a book").counts())
+    }
+
+    fn lag(&self) -> Option<u64> {
+        Some(0)
     }
 
     fn profile(&self, _: CategoryId) -> Arc<SalesProfile> {

@@ -108,6 +108,19 @@ impl Intake {
         }
         Ok((change, arrival))
     }
+
+    /// Judges a dead letter that is understood after all. It cannot be late: its time was lost when it could not be read.
+    ///
+    /// # Errors
+    /// When it is still from the future.
+    pub fn judge_again(&mut self, change: Change) -> Result<(Change, Arrival), Poison> {
+        if let Change::Sale(SaleChange { row: Held::Sale(fact), .. }) = &change
+            && self.watermark.observe(fact.occurred_at, true, self.settings) == Arrival::Future
+        {
+            return Err(Poison::Future);
+        }
+        Ok((change, Arrival::InTime))
+    }
 }
 
 /// The messages that tell a change to the shards, with the category of each sale's product.

@@ -43,6 +43,13 @@ pub enum Message {
         /// The latest time there.
         head: EventTime,
     },
+    /// What a source had up to an instant is among the messages that were there before this one, in all partitions.
+    Level {
+        /// Topic and partition that were read.
+        source: String,
+        /// When its worker had followed all of it.
+        at: EventTime,
+    },
 }
 
 /// A version of a sale's row, with where its product is.

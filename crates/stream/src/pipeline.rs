@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use sellcast_domain::CategoryId;
-use sellcast_domain::window::{Arrival, EventTime, Held, SaleBook, WatermarkSettings};
+use sellcast_domain::window::{EventTime, Held, SaleBook, WatermarkSettings};
 
 use crate::event::{Change, Poison, SaleChange};
 use crate::intake::{ChangeCounts, Intake};
@@ -143,18 +143,18 @@ impl Pipeline {
     }
 
     /// Tries the dead letters of a source again; those that are understood now are followed and removed. Tells how many.
-    /// A sale among them cannot be late: its time was lost when it could not be read.
     ///
     /// # Errors
     /// When the state cannot be read or written.
     pub fn replay_dead_letters(&mut self, source: &str, decode: impl Fn(&[u8]) -> Result<Change, Poison>) -> Result<usize, StateError> {
         self.save()?;
         let mut understood = Vec::new();
+        let Some(reading) = self.sources.get_mut(source) else { return Ok(0) };
         for (number, letter) in self.state.dead_letters()? {
             if letter.source == source
-                && let Ok(change) = decode(&letter.payload)
+                && let Ok((change, arrival)) = decode(&letter.payload).and_then(|change| reading.intake.judge_again(change))
             {
-                self.shard.follow(change, Arrival::InTime);
+                self.shard.follow(change, arrival);
                 understood.push(number);
             }
         }

@@ -125,6 +125,7 @@ impl Shard {
             Message::Product { product, category, version } => self.place(product, category, version),
             Message::Emptied { position } => self.empty(position),
             Message::Clock { head, .. } => self.advance(head),
+            Message::Level { .. } => {}
         }
     }
 

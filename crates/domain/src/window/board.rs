@@ -158,23 +158,6 @@ impl WindowBoard {
         self.series(key).map_or(Sums::NONE, |series| series.sold_from_hour(first))
     }
 
-    /// The windows of a key that end now, over several boards that have each a share of its sales.
-    pub fn windows_of_all(boards: &[&Self], key: WindowKey) -> [WindowValue; 4] {
-        let head = boards.iter().map(|board| board.head).max().unwrap_or_default();
-        let slack_minutes = boards.iter().map(|board| board.slack_minutes).max().unwrap_or_default();
-        let limit = match key {
-            WindowKey::Product(_) => PRODUCT_SAMPLE,
-            WindowKey::Category(_) => CATEGORY_SAMPLE,
-        };
-        let shares: Vec<&KeySeries> = boards.iter().filter_map(|board| board.series(key)).collect();
-        let mut all = KeySeries::for_all_of(&shares);
-        for series in shares {
-            all.add_all(series, limit, Frontier::at(head, slack_minutes));
-        }
-        let sums = all.windows_at(head);
-        WindowSpan::ALL.map(|span| value(span, head, sums[span as usize], Some(&all)))
-    }
-
     /// The number of the oldest tile that is kept.
     pub fn oldest_tile(&self, width: TileWidth) -> u32 {
         self.frontier().first(width)

@@ -28,11 +28,6 @@ const fn purchase(minute: u32, customer: u32) -> u64 {
 }
 
 impl CustomerSample {
-    /// An empty one that leaves out what any of these leaves out.
-    pub(super) fn for_all_of<'a>(samples: impl Iterator<Item = &'a Self>) -> Self {
-        Self { zeros: samples.map(|sample| sample.zeros).max().unwrap_or_default(), ..Self::default() }
-    }
-
     /// Adds a purchase. With more than `limit`, those before minute `first` are dropped and, if need be, half of the rest.
     pub(super) fn add(&mut self, minute: u32, customer: u32, limit: usize, first: u32) {
         if customer.leading_zeros() < self.zeros {

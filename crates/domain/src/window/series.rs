@@ -42,11 +42,6 @@ pub(super) struct KeySeries {
 }
 
 impl KeySeries {
-    /// An empty one to which all of these can be added.
-    pub(super) fn for_all_of(shares: &[&Self]) -> Self {
-        Self { customers: CustomerSample::for_all_of(shares.iter().map(|share| &share.customers)), ..Self::default() }
-    }
-
     /// Adds sums at a minute that is not before the oldest kept hour nor after the head.
     pub(super) fn add(&mut self, minute: u32, sums: Sums, frontier: Frontier) {
         if self.head / 60 != frontier.head / 60 {

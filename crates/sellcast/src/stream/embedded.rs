@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use sellcast_domain::window::{EventTime, Sums, WatermarkSettings, WindowKey, WindowSpan, WindowValue};
+use sellcast_domain::window::{EventTime, StandingCounts, Sums, WatermarkSettings, WindowKey, WindowSpan, WindowValue};
 use sellcast_domain::{CategoryId, GenerationId, SalesProfile};
 use sellcast_features::SellingHours;
 use sellcast_server::{LiveSales, Standing};
@@ -157,6 +157,14 @@ impl LiveSales for Embedded {
 
     fn sold_since(&self, keys: &[WindowKey], since: EventTime) -> Option<Vec<Sums>> {
         self.read(|pipeline| pipeline.book().sold_since(keys, since))?
+    }
+
+    fn rows(&self) -> Option<StandingCounts> {
+        self.read(|pipeline| pipeline.book().counts())
+    }
+
+    fn lag(&self) -> Option<u64> {
+        None
     }
 
     fn profile(&self, category: CategoryId) -> Arc<SalesProfile> {

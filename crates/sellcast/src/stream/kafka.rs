@@ -1,69 +1,85 @@
-//! The stream over Kafka: this process joins the group of workers, and tells the server what it keeps.
+//! The stream over Kafka: this process follows what the workers of the group write, tells the server the windows of the whole shop,
+//! and is one of the workers unless `stream.kafka.worker` says that others do that.
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
-use chrono::Utc;
-use sellcast_domain::window::{EventTime, Sums, WindowBoard, WindowKey, WindowValue};
+use chrono::{DateTime, Utc};
+use sellcast_domain::window::{EventTime, SaleBook, StandingCounts, Sums, WindowKey, WindowSpan, WindowValue};
 use sellcast_domain::{CategoryId, GenerationId, SalesProfile};
 use sellcast_features::SellingHours;
 use sellcast_server::{LiveSales, Standing};
-use sellcast_stream::{Worker, WorkerReader, WorkerSettings, WorkerStatus};
+use sellcast_stream::{FollowedWindows, Follower, FollowerStatus, Worker, WorkerError, WorkerSettings};
 use tokio::runtime::Handle;
 
 use super::progress::Progress;
 use super::selling_hours;
+use crate::config::{KafkaSection, StreamSection};
 use crate::engine::Engine;
 
-/// Between two attempts to join.
+/// Between two attempts.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// A worker of the group within the server's process.
-pub(super) struct Joined {
+/// Follows Kafka.
+pub(super) struct Kafka {
     engine: Arc<Engine>,
     settings: WorkerSettings,
-    /// Absent until it has joined.
-    reader: RwLock<Option<WorkerReader>>,
+    state: PathBuf,
+    works: bool,
+    /// Absent until it follows.
+    windows: RwLock<Option<FollowedWindows>>,
     hours: RwLock<SellingHours>,
     known: Mutex<Option<GenerationId>>,
+    status: Mutex<FollowerStatus>,
     progress: Progress,
 }
 
-impl Joined {
-    pub(super) fn new(engine: &Arc<Engine>, settings: WorkerSettings) -> Self {
+impl Kafka {
+    pub(super) fn new(engine: &Arc<Engine>, kafka: &KafkaSection, section: &StreamSection) -> Self {
         Self {
             engine: engine.clone(),
-            settings,
-            reader: RwLock::new(None),
+            settings: kafka.worker(engine.folder.dir(), section),
+            state: engine.folder.stream().join("follower.redb"),
+            works: kafka.works(),
+            windows: RwLock::new(None),
             hours: RwLock::new(SellingHours::default()),
             known: Mutex::new(None),
+            status: Mutex::default(),
             progress: Progress::new(Duration::from_secs(engine.config.stream.still_after_seconds.into())),
         }
     }
 
-    /// Works until `stop`; failures are told and tried again.
+    /// Follows and works until `stop`; failures are told and tried again.
     pub(super) fn run(&self, stop: &AtomicBool) {
         let runtime = Handle::current();
-        while !stop.load(Ordering::Relaxed) {
-            let worked = Worker::join(self.settings.clone()).and_then(|worker| {
-                *self.reader.write().unwrap_or_else(PoisonError::into_inner) = Some(worker.reader());
-                worker.run(stop, wall, |status| self.note(status, &runtime))
-            });
-            *self.reader.write().unwrap_or_else(PoisonError::into_inner) = None;
-            self.known.lock().unwrap_or_else(PoisonError::into_inner).take();
-            if let Err(error) = worked {
-                tracing::warn!(error = format!("{:#}", anyhow::Error::from(error)), "the shop's changes cannot be followed; trying again");
-                std::thread::sleep(PATIENCE);
+        std::thread::scope(|scope| {
+            if self.works {
+                scope.spawn(|| {
+                    again_until(stop, "the worker of this server stops", || Worker::join(self.settings.clone())?.run(stop, wall, |_| {}));
+                });
             }
-        }
+            again_until(stop, "the shop's changes cannot be followed", || {
+                let follower = Follower::open(&self.settings, &self.state)?;
+                self.keep(Some(follower.windows()));
+                let followed = follower.run(stop, |status| self.note(status, &runtime));
+                self.keep(None);
+                followed
+            });
+        });
     }
 
-    fn note(&self, status: &WorkerStatus, runtime: &Handle) {
-        let changes = status.changes;
-        self.progress.set(changes.snapshot + changes.written + changes.deleted + changes.products + status.rows.applied);
-        if status.is_level {
-            self.progress.caught_up(Utc::now());
+    fn keep(&self, windows: Option<FollowedWindows>) {
+        *self.windows.write().unwrap_or_else(PoisonError::into_inner) = windows;
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+
+    fn note(&self, status: FollowerStatus, runtime: &Handle) {
+        *self.status.lock().unwrap_or_else(PoisonError::into_inner) = status;
+        self.progress.set(status.read);
+        if let Some(as_of) = status.as_of.and_then(instant) {
+            self.progress.reached(as_of);
         }
         // Each publication may have brought other categories and other habits.
         let newest = self.engine.store.current().map(|generation| generation.generation_id);
@@ -72,41 +88,57 @@ impl Joined {
             return;
         }
         let hours = runtime.block_on(selling_hours(&self.engine));
-        if let Some(reader) = self.reader.read().unwrap_or_else(PoisonError::into_inner).as_ref() {
-            reader.regroup(hours.groups.clone());
+        if let Some(windows) = self.windows.read().unwrap_or_else(PoisonError::into_inner).as_ref() {
+            windows.regroup(hours.groups.iter().copied());
         }
         *self.hours.write().unwrap_or_else(PoisonError::into_inner) = hours;
         *known = newest;
     }
+
+    fn read<T>(&self, read: impl FnOnce(&SaleBook) -> T) -> Option<T> {
+        let windows = self.windows.read().unwrap_or_else(PoisonError::into_inner).clone()?;
+        Some(windows.read(read))
+    }
 }
 
-impl LiveSales for Joined {
+impl LiveSales for Kafka {
     fn standing(&self) -> Standing {
         self.progress.standing()
     }
 
     fn windows(&self, key: WindowKey) -> Option<[WindowValue; 4]> {
-        self.reader.read().unwrap_or_else(PoisonError::into_inner).as_ref()?.read(|books| {
-            let boards: Vec<&WindowBoard> = books.iter().map(|book| book.board()).collect();
-            WindowBoard::windows_of_all(&boards, key)
-        })
+        self.read(|book| WindowSpan::ALL.map(|span| book.board().window(key, span)))
     }
 
     fn sold_since(&self, keys: &[WindowKey], since: EventTime) -> Option<Vec<Sums>> {
-        self.reader.read().unwrap_or_else(PoisonError::into_inner).as_ref()?.read(|books| {
-            let mut sold = vec![Sums::NONE; keys.len()];
-            for book in books {
-                for (sum, share) in sold.iter_mut().zip(book.sold_since(keys, since)?) {
-                    *sum += share;
-                }
-            }
-            Some(sold)
-        })?
+        self.read(|book| book.sold_since(keys, since))?
+    }
+
+    fn rows(&self) -> Option<StandingCounts> {
+        self.read(SaleBook::counts)
+    }
+
+    fn lag(&self) -> Option<u64> {
+        self.status.lock().unwrap_or_else(PoisonError::into_inner).lag
     }
 
     fn profile(&self, category: CategoryId) -> Arc<SalesProfile> {
         self.hours.read().unwrap_or_else(PoisonError::into_inner).of(category)
     }
+}
+
+/// Tries something again until `stop`, and says why it failed.
+fn again_until(stop: &AtomicBool, what: &str, attempt: impl Fn() -> Result<(), WorkerError>) {
+    while !stop.load(Ordering::Relaxed) {
+        if let Err(error) = attempt() {
+            tracing::warn!(error = format!("{:#}", anyhow::Error::from(error)), "{what}; trying again");
+            std::thread::sleep(PATIENCE);
+        }
+    }
+}
+
+fn instant(at: EventTime) -> Option<DateTime<Utc>> {
+    DateTime::from_timestamp(at.seconds().into(), 0)
 }
 
 /// Now, as windows count it.

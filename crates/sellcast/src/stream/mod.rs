@@ -6,7 +6,7 @@ mod kafka;
 mod progress;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use chrono::{DateTime, Utc};
 use sellcast_features::SellingHours;
@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 use crate::config::ClockKind;
 use crate::engine::Engine;
 use embedded::Embedded;
-use kafka::Joined;
+use kafka::Kafka;
 
 /// A stream that is followed until it is told to stop.
 pub(crate) struct Following {
@@ -39,9 +39,9 @@ impl Following {
             return Ok(Some(Self { sales, stop, work }));
         }
         let Some(kafka) = &section.kafka else { return Ok(None) };
-        let joined = Arc::new(Joined::new(engine, kafka.worker(engine.folder.dir(), section)));
-        let sales = joined.clone();
-        let work = tokio::task::spawn_blocking(move || joined.run(&halt));
+        let kafka = Arc::new(Kafka::new(engine, kafka, section));
+        let sales = kafka.clone();
+        let work = tokio::task::spawn_blocking(move || kafka.run(&halt));
         Ok(Some(Self { sales, stop, work }))
     }
 
@@ -62,8 +62,15 @@ impl Following {
 /// A worker of the group without a server, until `stop`.
 pub(crate) fn work(settings: WorkerSettings, stop: &AtomicBool) -> anyhow::Result<()> {
     let worker = Worker::join(settings)?;
-    let told = AtomicBool::new(false);
+    let (told, poison) = (AtomicBool::new(false), AtomicU64::new(0));
     worker.run(stop, kafka::wall, |status| {
+        let dead = status.changes.poison;
+        if poison.swap(dead, Ordering::Relaxed) < dead {
+            tracing::warn!(
+                dead,
+                "{dead} events were not understood; mend [stream.kafka] and start the worker again, it tries them once more"
+            );
+        }
         if status.is_level && !told.swap(true, Ordering::Relaxed) {
             tracing::info!(partitions = status.positions.len(), held = status.held, "all that Kafka has is followed");
         }

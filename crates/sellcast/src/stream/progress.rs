@@ -32,6 +32,13 @@ impl Progress {
         (state.as_of, state.heard_at) = (Some(as_of), Instant::now());
     }
 
+    /// Everything up to `as_of` is read; to hear the same again is no sign of life.
+    pub(super) fn reached(&self, as_of: DateTime<Utc>) {
+        if self.lock().as_of < Some(as_of) {
+            self.caught_up(as_of);
+        }
+    }
+
     /// This much more was read.
     pub(super) fn add(&self, rows: u64) {
         self.lock().read += rows;

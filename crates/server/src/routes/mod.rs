@@ -25,7 +25,7 @@ use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::metrics::GENERATION_AGE;
+use crate::metrics::{GENERATION_AGE, tell_stream};
 use crate::state::AppState;
 use crate::{answers, assets, graphql, layers, pages};
 pub(crate) use categories::{period_end, period_start};
@@ -75,6 +75,9 @@ pub(crate) fn router(state: AppState) -> Router {
 async fn scrape(State(state): State<AppState>) -> Response {
     if let Some(snapshot) = state.forecasts().current() {
         gauge!(GENERATION_AGE).set((state.now() - snapshot.generation.generated_at).as_seconds_f64());
+    }
+    if let Some(sales) = state.live_frames().sales() {
+        tell_stream(sales.as_ref(), state.now());
     }
     let text = state.metrics().render();
     ([(CONTENT_TYPE, HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8"))], text).into_response()

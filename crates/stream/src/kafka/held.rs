@@ -4,14 +4,13 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{ClientContext, Offset, TopicPartitionList};
-use sellcast_domain::CategoryId;
 use sellcast_domain::window::EventTime;
 use tracing::{error, info};
 
@@ -37,6 +36,8 @@ pub(super) struct Partition {
     pub(super) heard_at: Instant,
     /// The latest time that was told to the shards.
     pub(super) told: EventTime,
+    /// Dead letters of earlier workers that this one has not tried: the mapping may be another now.
+    untried: bool,
     state: StateFile,
     is_changed: bool,
 }
@@ -53,13 +54,28 @@ impl Partition {
         let SourceMark { position, watermark, counts } = meta.sources.values().next().cloned().unwrap_or_default();
         let intake = Intake::resume(settings.watermark, watermark, counts);
         let told = EventTime::default();
-        Ok(Self { intake, position, shard, dead: Vec::new(), heard_at: Instant::now(), told, state, is_changed: false })
+        Ok(Self { intake, position, shard, dead: Vec::new(), heard_at: Instant::now(), told, untried: true, state, is_changed: false })
     }
 
     /// Notes that everything before `position` was followed.
     pub(super) fn followed_until(&mut self, position: i64) {
         self.position = position;
         self.heard_at = Instant::now();
+        self.is_changed = true;
+    }
+
+    /// The dead letters of earlier workers with their numbers, the first time it is asked.
+    pub(super) fn untried(&mut self) -> Result<Vec<(u64, DeadLetter)>, StateError> {
+        if std::mem::take(&mut self.untried) { self.state.dead_letters() } else { Ok(Vec::new()) }
+    }
+
+    /// Removes dead letters that were understood after all.
+    pub(super) fn bury(&mut self, numbers: &[u64]) -> Result<(), StateError> {
+        self.state.bury(numbers)
+    }
+
+    /// Notes that there is something to save.
+    pub(super) fn changed(&mut self) {
         self.is_changed = true;
     }
 
@@ -96,8 +112,6 @@ pub(super) struct Holding {
     /// By topic and number.
     pub(super) partitions: BTreeMap<(String, i32), Partition>,
     pub(super) out: Out,
-    /// Categories whose sales are in the windows of others.
-    pub(super) groups: Vec<(CategoryId, CategoryId)>,
     /// Why a callback failed; the worker then stops.
     failed: Option<WorkerError>,
 }
@@ -131,34 +145,18 @@ pub(super) struct Holder {
 
 impl Holder {
     pub(super) fn new(settings: WorkerSettings, out: Out) -> Self {
-        Self { holding: Mutex::new(Holding { partitions: BTreeMap::new(), out, groups: Vec::new(), failed: None }), settings }
+        Self { holding: Mutex::new(Holding { partitions: BTreeMap::new(), out, failed: None }), settings }
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Holding> {
         self.holding.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The same if it can be had within a time.
-    pub(super) fn lock_within(&self, limit: Duration) -> Option<MutexGuard<'_, Holding>> {
-        let started = Instant::now();
-        loop {
-            match self.holding.try_lock() {
-                Ok(holding) => return Some(holding),
-                Err(TryLockError::Poisoned(poisoned)) => return Some(poisoned.into_inner()),
-                Err(TryLockError::WouldBlock) if started.elapsed() < limit => sleep(Duration::from_millis(2)),
-                Err(TryLockError::WouldBlock) => return None,
-            }
-        }
-    }
-
     fn take(&self, consumer: &BaseConsumer<Self>, list: &mut TopicPartitionList) -> Result<(), WorkerError> {
         let mut holding = self.lock();
         let shares = holding.out.partitions();
         for (topic, number) in named(list) {
-            let mut partition = Partition::open(&topic, number, &self.settings, shares)?;
-            if let Some(shard) = &mut partition.shard {
-                shard.book_mut().regroup(holding.groups.iter().copied());
-            }
+            let partition = Partition::open(&topic, number, &self.settings, shares)?;
             let held = partition.shard.as_ref().map_or(0, |shard| shard.book().len());
             info!(topic, partition = number, position = partition.position, held, "partition {topic}-{number} taken");
             let offset = if partition.position == 0 { Offset::Beginning } else { Offset::Offset(partition.position) };

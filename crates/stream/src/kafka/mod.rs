@@ -1,9 +1,11 @@
 //! Kafka: workers of one consumer group share the partitions of Debezium's topics and of `sellcast.sales`, and keep the
-//! state of each partition in a file of a common folder. Offsets are part of that state; Kafka is told none.
+//! state of each partition in a file of a common folder. Offsets are part of that state; Kafka is told none. Followers read what the
+//! workers write to `sellcast.sales` and have the windows of the whole shop.
 
+mod contact;
+mod follower;
 mod held;
 mod out;
-mod reader;
 mod worker;
 
 use std::path::PathBuf;
@@ -13,7 +15,7 @@ use sellcast_domain::window::WatermarkSettings;
 
 use crate::debezium::{ProductColumns, SaleColumns};
 use crate::state::StateError;
-pub use reader::WorkerReader;
+pub use follower::{FollowedWindows, Follower, FollowerStatus};
 pub use worker::{Worker, WorkerStatus};
 
 /// What a worker reads and where it keeps its state.

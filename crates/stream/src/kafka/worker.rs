@@ -3,29 +3,25 @@
 //! partition, and versions see to it that nothing counts twice.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use futures::executor::block_on;
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
-use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::BorrowedMessage;
 use rdkafka::{Message as _, Offset, TopicPartitionList};
-use sellcast_domain::window::{EventTime, StandingCounts};
+use sellcast_domain::window::{Arrival, EventTime, StandingCounts};
 use serde::Serialize;
-use tracing::{info, warn};
+use tracing::info;
 
+use super::contact::{ANSWER, is_near, is_passing, keyed_partitions, partitions_of};
 use super::held::{Holder, Holding, Partition};
 use super::out::Out;
-use super::reader::WorkerReader;
 use super::{WorkerError, WorkerSettings};
 use crate::debezium::Decoder;
 use crate::dimension::Dimension;
-use crate::event::Poison;
-use crate::intake::{ChangeCounts, address};
+use crate::event::{Change, Poison};
+use crate::intake::{ChangeCounts, Intake, address};
 use crate::message::{Message, Target};
 use crate::state::DeadLetter;
 
@@ -35,11 +31,6 @@ const SAVE_EVERY: Duration = Duration::from_secs(1);
 const BATCH: usize = 2_000;
 /// How long the worker waits for a message before it looks at the clock.
 const PATIENCE: Duration = Duration::from_millis(50);
-/// How long Kafka may take to answer.
-const ANSWER: Duration = Duration::from_secs(30);
-
-/// How long Kafka may take to say how far a topic is before it counts as away.
-const CONTACT: Duration = Duration::from_secs(2);
 
 /// What a worker has and how far it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -62,8 +53,20 @@ pub struct Worker {
     catalogue: BaseConsumer,
     dimension: Dimension,
     settings: WorkerSettings,
+    mapping: Mapping,
+}
+
+/// What the events of Debezium's topics mean.
+struct Mapping {
+    sales_topic: String,
     sales: Decoder,
     products: Decoder,
+}
+
+impl Mapping {
+    fn decode(&self, topic: &str, payload: &[u8]) -> Result<Change, Poison> {
+        if topic == self.sales_topic { &self.sales } else { &self.products }.decode(payload)
+    }
 }
 
 impl Worker {
@@ -89,8 +92,12 @@ impl Worker {
             .set("max.poll.interval.ms", "600000")
             .create_with_context(Holder::new(settings.clone(), out))
             .map_err(WorkerError::kafka("make a consumer"))?;
-        let (sales, products) = (Decoder::sales(&settings.sales), Decoder::products(&settings.products));
-        let mut worker = Self { consumer, catalogue, dimension: Dimension::default(), settings, sales, products };
+        let mapping = Mapping {
+            sales_topic: settings.sales_topic.clone(),
+            sales: Decoder::sales(&settings.sales),
+            products: Decoder::products(&settings.products),
+        };
+        let mut worker = Self { consumer, catalogue, dimension: Dimension::default(), settings, mapping };
         worker.read_catalogue()?;
         let topics = [&worker.settings.sales_topic, &worker.settings.products_topic, &worker.settings.keyed_topic];
         worker.consumer.subscribe(&topics.map(String::as_str)).map_err(WorkerError::kafka("join the group"))?;
@@ -107,12 +114,13 @@ impl Worker {
             self.follow_catalogue();
             self.follow_batch()?;
             self.tick(wall())?;
+            self.try_dead_letters_again()?;
             if saved_at.elapsed() >= SAVE_EVERY {
                 let mut holding = self.consumer.context().lock();
                 holding.save()?;
                 let told = status(&holding);
                 drop(holding);
-                is_level = self.is_level(&told.positions, if is_level { BATCH as i64 } else { 1 });
+                is_level = self.tell_level(&told.positions, if is_level { BATCH as i64 } else { 1 }, wall())?;
                 tell(&WorkerStatus { is_level, ..told });
                 saved_at = Instant::now();
             }
@@ -127,21 +135,20 @@ impl Worker {
         self.consumer.context().lock().check()
     }
 
-    /// What the worker's windows are read by while it works.
-    pub fn reader(&self) -> WorkerReader {
-        WorkerReader::new(Arc::clone(self.consumer.context()))
-    }
-
-    /// True when Kafka answers and no held partition has more than `lag` messages that were not followed. What ends a transaction
-    /// counts as a message and is never followed.
-    fn is_level(&self, positions: &BTreeMap<String, i64>, lag: i64) -> bool {
-        let is_near = |(partition, position): (&String, &i64)| {
-            let Some((topic, number)) = partition.rsplit_once('-').and_then(|(topic, number)| Some((topic, number.parse().ok()?))) else {
-                return false;
-            };
-            self.catalogue.fetch_watermarks(topic, number, CONTACT).is_ok_and(|(_, end)| end - position <= lag)
-        };
-        !positions.is_empty() && positions.iter().all(is_near)
+    /// Tells whoever follows the keyed topic which partitions of the sales were followed up to now, but for `slack` messages: what ends
+    /// a transaction counts as one and is never followed. True when all partitions were.
+    fn tell_level(&self, positions: &BTreeMap<String, i64>, slack: i64, at: EventTime) -> Result<bool, WorkerError> {
+        let mut near: Vec<&String> = positions.keys().collect();
+        near.retain(|partition| {
+            let named = partition.rsplit_once('-').and_then(|(topic, number)| Some((topic, number.parse().ok()?)));
+            named.is_some_and(|(topic, number)| is_near(&self.catalogue, topic, number, positions[*partition], slack))
+        });
+        let is_level = !positions.is_empty() && near.len() == positions.len();
+        let sales = format!("{}-", self.settings.sales_topic);
+        let level = |source: &String| (Target::Category(None), Message::Level { source: source.clone(), at });
+        let mut out = near.into_iter().filter(|partition| partition.starts_with(&sales)).map(level).collect();
+        self.consumer.context().lock().out.send(&mut out)?;
+        Ok(is_level)
     }
 
     fn follow_batch(&mut self) -> Result<(), WorkerError> {
@@ -163,15 +170,52 @@ impl Worker {
             let Some(partition) = holding.partitions.get_mut(&key).filter(|partition| message.offset() >= partition.position) else {
                 continue;
             };
-            let followed = follow(&message, partition, &mut self.dimension, [&self.sales, &self.products], &self.settings, &mut out);
+            let (payload, judge) = (message.payload().unwrap_or_default(), Intake::judge);
+            let followed = follow(&self.mapping, &key.0, payload, partition, &mut self.dimension, &mut out, judge);
             if let Err(poison) = followed {
                 let source = format!("{}-{}", key.0, key.1);
-                let payload = message.payload().unwrap_or_default().to_vec();
-                partition.dead.push(DeadLetter { source, position: message.offset(), reason: poison.to_string(), payload });
+                let (position, payload) = (message.offset(), payload.to_vec());
+                partition.dead.push(DeadLetter { source, position, reason: poison.to_string(), payload });
             }
             partition.followed_until(message.offset() + 1);
             if !out.is_empty() {
                 holding.out.send(&mut out)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Tries the dead letters of partitions that came since the last time: what is understood now is followed and removed.
+    fn try_dead_letters_again(&mut self) -> Result<(), WorkerError> {
+        let mut holding = self.consumer.context().lock();
+        let (mut out, mut understood) = (Vec::new(), Vec::new());
+        for (key, partition) in &mut holding.partitions {
+            let letters = partition.untried()?;
+            let count = letters.len();
+            let mut numbers = Vec::new();
+            for (number, letter) in letters {
+                let again = |intake: &mut Intake, decoded: Result<Change, Poison>| decoded.and_then(|change| intake.judge_again(change));
+                let followed = follow(&self.mapping, &key.0, &letter.payload, partition, &mut self.dimension, &mut out, again);
+                numbers.extend(followed.is_ok().then_some(number));
+            }
+            if count > 0 {
+                let (topic, number, mended) = (&key.0, key.1, numbers.len());
+                info!(topic, partition = number, "{mended} of {count} dead letters of {topic}-{number} are understood now");
+            }
+            if !numbers.is_empty() {
+                partition.changed();
+                understood.push((key.clone(), numbers));
+            }
+        }
+        if understood.is_empty() {
+            return Ok(());
+        }
+        // Removed when what follows from them is safe: a crash before that follows them twice, which changes nothing.
+        holding.out.send(&mut out)?;
+        holding.save()?;
+        for (key, numbers) in understood {
+            if let Some(partition) = holding.partitions.get_mut(&key) {
+                partition.bury(&numbers)?;
             }
         }
         Ok(())
@@ -215,7 +259,7 @@ impl Worker {
         while !ends.is_empty() {
             match self.catalogue.poll(PATIENCE) {
                 Some(Ok(message)) => {
-                    place(&message, &self.products, &mut self.dimension);
+                    place(&message, &self.mapping.products, &mut self.dimension);
                     heard_at = Instant::now();
                     if ends.get(&message.partition()).is_some_and(|end| message.offset() + 1 >= *end) {
                         ends.remove(&message.partition());
@@ -233,7 +277,7 @@ impl Worker {
 
     fn follow_catalogue(&mut self) {
         while let Some(Ok(message)) = self.catalogue.poll(Duration::ZERO) {
-            place(&message, &self.products, &mut self.dimension);
+            place(&message, &self.mapping.products, &mut self.dimension);
         }
     }
 }
@@ -241,83 +285,27 @@ impl Worker {
 fn place(message: &BorrowedMessage<'_>, products: &Decoder, dimension: &mut Dimension) {
     // Dead letters are noted by the worker that has the topic's partition in the group.
     if let Ok(change) = products.decode(message.payload().unwrap_or_default()) {
-        address(change, sellcast_domain::window::Arrival::InTime, dimension, &mut Vec::new());
+        address(change, Arrival::InTime, dimension, &mut Vec::new());
     }
 }
 
 fn follow(
-    message: &BorrowedMessage<'_>,
+    mapping: &Mapping,
+    topic: &str,
+    payload: &[u8],
     partition: &mut Partition,
     dimension: &mut Dimension,
-    [sales, products]: [&Decoder; 2],
-    settings: &WorkerSettings,
     out: &mut Vec<(Target, Message)>,
+    judge: impl FnOnce(&mut Intake, Result<Change, Poison>) -> Result<(Change, Arrival), Poison>,
 ) -> Result<(), Poison> {
-    let payload = message.payload().unwrap_or_default();
     if let Some(shard) = &mut partition.shard {
         let message = serde_json::from_slice(payload).map_err(|_| Poison::Format("it is no message of this version".to_owned()))?;
         shard.receive(message, out);
         return Ok(());
     }
-    let decoder = if message.topic() == settings.sales_topic { sales } else { products };
-    let (change, arrival) = partition.intake.judge(decoder.decode(payload))?;
+    let (change, arrival) = judge(&mut partition.intake, mapping.decode(topic, payload))?;
     address(change, arrival, dimension, out);
     Ok(())
-}
-
-/// Errors that pass while the client goes on trying: brokers away, connections lost.
-fn is_passing(error: &rdkafka::error::KafkaError) -> bool {
-    use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
-    warn!(%error, "Kafka does not answer as it should");
-    match error {
-        KafkaError::MessageConsumption(code) => matches!(
-            code,
-            Code::AllBrokersDown
-                | Code::BrokerTransportFailure
-                | Code::Resolve
-                | Code::OperationTimedOut
-                | Code::RequestTimedOut
-                | Code::NotCoordinator
-                | Code::CoordinatorNotAvailable
-                | Code::CoordinatorLoadInProgress
-                | Code::LeaderNotAvailable
-                | Code::NotLeaderForPartition
-                | Code::NetworkException
-                | Code::UnknownTopicOrPartition
-                | Code::UnknownTopic
-        ),
-        _ => false,
-    }
-}
-
-/// The partitions of the keyed topic, which is made if it is missing.
-fn keyed_partitions(config: &ClientConfig, consumer: &BaseConsumer, settings: &WorkerSettings) -> Result<u32, WorkerError> {
-    let topic = &settings.keyed_topic;
-    if let Some(partitions) = partitions_of(consumer, topic)? {
-        return Ok(partitions.len() as u32);
-    }
-    let failed = || WorkerError::kafka(format!("make the topic `{topic}`"));
-    let admin: AdminClient<DefaultClientContext> = config.create().map_err(failed())?;
-    let new = NewTopic::new(topic, settings.keyed_partitions as i32, TopicReplication::Fixed(-1));
-    // Another worker may be faster; what counts is that it is there.
-    let made = block_on(admin.create_topics([&new], &AdminOptions::new().operation_timeout(Some(ANSWER)))).map_err(failed())?;
-    info!(topic, made = ?made, "topic {topic} made");
-    let started = Instant::now();
-    loop {
-        match partitions_of(consumer, topic)? {
-            Some(partitions) => return Ok(partitions.len() as u32),
-            None if started.elapsed() > ANSWER => return Err(WorkerError::NoTopic(topic.clone())),
-            None => std::thread::sleep(PATIENCE),
-        }
-    }
-}
-
-/// The numbers of a topic's partitions, or `None` when there is no such topic.
-fn partitions_of(consumer: &BaseConsumer, topic: &str) -> Result<Option<Vec<i32>>, WorkerError> {
-    let metadata = consumer.fetch_metadata(Some(topic), ANSWER).map_err(WorkerError::kafka(format!("look up the topic `{topic}`")))?;
-    let found = metadata.topics().iter().find(|found| found.name() == topic && found.error().is_none());
-    let numbers: Vec<i32> = found.map(|found| found.partitions().iter().map(|partition| partition.id()).collect()).unwrap_or_default();
-    Ok((!numbers.is_empty()).then_some(numbers))
 }
 
 fn status(holding: &Holding) -> WorkerStatus {

@@ -1,0 +1,210 @@
+//! A follower: reads all partitions of the keyed topic, in no group, and keeps the windows of the whole shop beside whoever asks for
+//! them. Any number of servers follow, however many workers share the work before them.
+//!
+//! What it has is saved every second with its positions, in a file of its own.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use rdkafka::config::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::{Message as _, Offset, TopicPartitionList};
+use sellcast_domain::CategoryId;
+use sellcast_domain::window::{EventTime, SaleBook};
+use tracing::info;
+
+use super::contact::{end_of, is_passing, keyed_partitions, partitions_of};
+use super::{WorkerError, WorkerSettings};
+use crate::message::{Message, Share};
+use crate::shard::Shard;
+use crate::state::{Meta, Save, SourceMark, StateFile};
+
+/// Between two saves, and between two questions how far the topic is.
+const SAVE_EVERY: Duration = Duration::from_secs(1);
+/// Messages that are followed at a time.
+const BATCH: usize = 2_000;
+/// How long it waits for a message before it looks at the clock.
+const PATIENCE: Duration = Duration::from_millis(50);
+
+/// How far a follower is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FollowerStatus {
+    /// All that Kafka had of the sales at this instant is in the windows; none before it has caught up for the first time.
+    pub as_of: Option<EventTime>,
+    /// Messages followed since it began, but for those that only tell the time.
+    pub read: u64,
+    /// Messages that the topic had and that were not followed when Kafka was last asked; none while it does not answer.
+    pub lag: Option<u64>,
+}
+
+/// The windows that a follower keeps, to be read from any thread while it follows.
+#[derive(Clone, Debug)]
+pub struct FollowedWindows(Arc<RwLock<Shard>>);
+
+impl FollowedWindows {
+    /// Reads the windows; the follower waits meanwhile.
+    pub fn read<T>(&self, read: impl FnOnce(&SaleBook) -> T) -> T {
+        read(self.0.read().unwrap_or_else(PoisonError::into_inner).book())
+    }
+
+    /// Says which categories are summed into others, see [`SaleBook::regroup`].
+    pub fn regroup(&self, groups: impl IntoIterator<Item = (CategoryId, CategoryId)>) {
+        self.write(|shard| shard.book_mut().regroup(groups));
+    }
+
+    fn write<T>(&self, write: impl FnOnce(&mut Shard) -> T) -> T {
+        write(&mut self.0.write().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Follows the keyed topic.
+pub struct Follower {
+    consumer: BaseConsumer,
+    topic: String,
+    state: StateFile,
+    windows: FollowedWindows,
+    /// The next offset of each partition.
+    positions: BTreeMap<i32, i64>,
+    /// Up to when each partition of the table of sales was followed by its worker; none until that worker says so.
+    levels: BTreeMap<String, Option<EventTime>>,
+    status: FollowerStatus,
+    is_changed: bool,
+}
+
+impl Follower {
+    /// Opens the state at `path`, or begins it, and goes on reading where it stopped. The keyed topic is made if it is missing.
+    ///
+    /// # Errors
+    /// When Kafka cannot be reached, the topic of sales is missing, or the state is in use or cannot be read.
+    pub fn open(settings: &WorkerSettings, path: &Path) -> Result<Self, WorkerError> {
+        let topic = settings.keyed_topic.clone();
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", &settings.brokers).set("group.id", format!("{}-follower", settings.group));
+        config.set("enable.auto.commit", "false").set("auto.offset.reset", "earliest").set("fetch.wait.max.ms", "50");
+        let consumer: BaseConsumer = config.create().map_err(WorkerError::kafka("make a consumer"))?;
+        let sales = &settings.sales_topic;
+        let sources = partitions_of(&consumer, sales)?.ok_or_else(|| WorkerError::NoTopic(sales.clone()))?;
+        let partitions = keyed_partitions(&config, &consumer, settings)?;
+
+        let (mut state, meta) = StateFile::open(path)?;
+        let mut shard = Shard::new(Share::WHOLE, settings.watermark);
+        state.restore(&mut shard, &meta)?;
+        let mut positions = BTreeMap::new();
+        let mut list = TopicPartitionList::new();
+        let failed = || WorkerError::kafka(format!("read `{topic}`"));
+        for number in 0..partitions as i32 {
+            let saved = meta.sources.get(&format!("{topic}-{number}")).map_or(0, |mark| mark.position);
+            let offset = if saved == 0 { Offset::Beginning } else { Offset::Offset(saved) };
+            list.add_partition_offset(&topic, number, offset).map_err(failed())?;
+            positions.insert(number, saved);
+        }
+        consumer.assign(&list).map_err(failed())?;
+        info!(topic, held = shard.book().len(), "the windows of all {partitions} partitions of {topic} are followed");
+        let levels = sources.into_iter().map(|number| (format!("{sales}-{number}"), None)).collect();
+        let (windows, status) = (FollowedWindows(Arc::new(RwLock::new(shard))), FollowerStatus::default());
+        Ok(Self { consumer, topic, state, windows, positions, levels, status, is_changed: false })
+    }
+
+    /// What it keeps.
+    pub fn windows(&self) -> FollowedWindows {
+        self.windows.clone()
+    }
+
+    /// Follows until `stop` is set, telling its status every second, then saves.
+    ///
+    /// # Errors
+    /// When Kafka or the state fails; everything saved until then holds.
+    pub fn run(mut self, stop: &AtomicBool, tell: impl Fn(FollowerStatus)) -> Result<(), WorkerError> {
+        let mut saved_at = Instant::now();
+        let mut aim: Option<(EventTime, BTreeMap<i32, i64>)> = None;
+        while !stop.load(Ordering::Relaxed) {
+            self.follow_batch()?;
+            if let Some((at, _)) = aim.take_if(|(_, ends)| ends.iter().all(|(number, end)| self.positions[number] >= *end)) {
+                self.status.as_of = self.status.as_of.max(Some(at));
+                tell(self.status);
+            }
+            if saved_at.elapsed() >= SAVE_EVERY {
+                self.save()?;
+                let ends = self.ends();
+                self.status.lag =
+                    ends.as_ref().map(|ends| ends.iter().map(|(number, end)| (end - self.positions[number]).max(0) as u64).sum());
+                if aim.is_none() {
+                    aim = self.level().zip(ends);
+                }
+                tell(self.status);
+                saved_at = Instant::now();
+            }
+        }
+        self.save()
+    }
+
+    fn follow_batch(&mut self) -> Result<(), WorkerError> {
+        let (mut messages, mut wait) = (Vec::new(), PATIENCE);
+        for _ in 0..BATCH {
+            match self.consumer.poll(wait) {
+                None => break,
+                Some(Ok(message)) => {
+                    // What cannot be read is a dead letter of the worker that has the partition.
+                    messages.extend(message.payload().and_then(|payload| serde_json::from_slice::<Message>(payload).ok()));
+                    self.positions.insert(message.partition(), message.offset() + 1);
+                    self.is_changed = true;
+                }
+                Some(Err(error)) if is_passing(&error) => break,
+                Some(Err(error)) => return Err(WorkerError::kafka(format!("read `{}`", self.topic))(error)),
+            }
+            wait = Duration::ZERO;
+        }
+        if messages.is_empty() {
+            return Ok(());
+        }
+        let (levels, status) = (&mut self.levels, &mut self.status);
+        self.windows.write(|shard| {
+            // It has all categories, so nothing is to be handed on.
+            let mut out = Vec::new();
+            for message in messages {
+                match message {
+                    Message::Level { source, at } => {
+                        if let Some(level) = levels.get_mut(&source) {
+                            *level = (*level).max(Some(at));
+                        }
+                    }
+                    message => {
+                        status.read += u64::from(!matches!(message, Message::Clock { .. }));
+                        shard.receive(message, &mut out);
+                    }
+                }
+            }
+        });
+        Ok(())
+    }
+
+    /// The instant up to which all sales are among the messages that the topic has now, if the windows do not have them yet.
+    fn level(&self) -> Option<EventTime> {
+        self.levels.values().copied().min().flatten().filter(|at| Some(*at) > self.status.as_of)
+    }
+
+    /// The ends of all partitions; `None` while Kafka does not answer.
+    fn ends(&self) -> Option<BTreeMap<i32, i64>> {
+        self.positions.keys().map(|number| Some((*number, end_of(&self.consumer, &self.topic, *number)?))).collect()
+    }
+
+    fn save(&mut self) -> Result<(), WorkerError> {
+        if !self.is_changed {
+            return Ok(());
+        }
+        let mark = |(number, position): (&i32, &i64)| {
+            (format!("{}-{number}", self.topic), SourceMark { position: *position, ..SourceMark::default() })
+        };
+        let mut meta = Meta { sources: self.positions.iter().map(mark).collect(), ..Meta::default() };
+        let state = &mut self.state;
+        self.windows.write(|shard| {
+            (meta.head, meta.counts) = (shard.book().board().head(), shard.book().counts());
+            state.save(Save { meta: &meta, shard: Some(shard), dead: &[] })
+        })?;
+        self.is_changed = false;
+        Ok(())
+    }
+}
