@@ -28,6 +28,7 @@ address() { echo "redis://127.0.0.1:$port/0"; }
 # Ends it as a crash would.
 if [ "${1:-}" = kill ]; then
   kill -9 "$(cat "$dir/pid")"
+  wait_until 20 gone
   exit
 fi
 
