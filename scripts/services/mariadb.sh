@@ -8,6 +8,8 @@ install() {
   need openssl openssl
   # The core package has the server's programs and starts nothing.
   PATH="$PATH:/usr/sbin" need mariadbd mariadb-server-core
+  # What makes the database needs this program of the clients' package.
+  need my_print_defaults mariadb-client-core
 }
 
 make() {

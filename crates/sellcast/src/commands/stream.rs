@@ -25,14 +25,14 @@ impl Stream {
         let settings = kafka.map_err(usage)?.worker(&self.place.dir, &config.stream);
         let stop = Arc::new(AtomicBool::new(false));
         let halt = stop.clone();
-        let mut working = tokio::task::spawn_blocking(move || work(settings, &halt));
+        let mut working = tokio::task::spawn_blocking(move || work(&settings, &halt));
         let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
         tokio::select! {
-            worked = &mut working => return Ok(worked.context("the worker panicked")??),
+            worked = &mut working => return Ok(worked.context("the worker panicked")?),
             interrupt = tokio::signal::ctrl_c() => interrupt.context("cannot listen for Ctrl-C")?,
             _ = terminate.recv() => {}
         }
         stop.store(true, Ordering::Relaxed);
-        Ok(working.await.context("the worker panicked")??)
+        Ok(working.await.context("the worker panicked")?)
     }
 }

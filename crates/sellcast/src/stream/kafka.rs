@@ -128,7 +128,7 @@ impl LiveSales for Kafka {
 }
 
 /// Tries something again until `stop`, and says why it failed.
-fn again_until(stop: &AtomicBool, what: &str, attempt: impl Fn() -> Result<(), WorkerError>) {
+pub(super) fn again_until(stop: &AtomicBool, what: &str, attempt: impl Fn() -> Result<(), WorkerError>) {
     while !stop.load(Ordering::Relaxed) {
         if let Err(error) = attempt() {
             tracing::warn!(error = format!("{:#}", anyhow::Error::from(error)), "{what}; trying again");

@@ -59,23 +59,20 @@ impl Following {
     }
 }
 
-/// A worker of the group without a server, until `stop`.
-pub(crate) fn work(settings: WorkerSettings, stop: &AtomicBool) -> anyhow::Result<()> {
-    let worker = Worker::join(settings)?;
+/// A worker of the group without a server, until `stop`. Failures are told and tried again: a topic may come later.
+pub(crate) fn work(settings: &WorkerSettings, stop: &AtomicBool) {
     let (told, poison) = (AtomicBool::new(false), AtomicU64::new(0));
-    worker.run(stop, kafka::wall, |status| {
-        let dead = status.changes.poison;
-        if poison.swap(dead, Ordering::Relaxed) < dead {
-            tracing::warn!(
-                dead,
-                "{dead} events were not understood; mend [stream.kafka] and start the worker again, it tries them once more"
-            );
-        }
-        if status.is_level && !told.swap(true, Ordering::Relaxed) {
-            tracing::info!(partitions = status.positions.len(), held = status.held, "all that Kafka has is followed");
-        }
-    })?;
-    Ok(())
+    kafka::again_until(stop, "this worker cannot work", || {
+        Worker::join(settings.clone())?.run(stop, kafka::wall, |status| {
+            let dead = status.changes.poison;
+            if poison.swap(dead, Ordering::Relaxed) < dead {
+                tracing::warn!(dead, "{dead} events were not understood; mend [stream.kafka] and start the worker again, it tries them once more");
+            }
+            if status.is_level && !told.swap(true, Ordering::Relaxed) {
+                tracing::info!(partitions = status.positions.len(), held = status.held, "all that Kafka has is followed");
+            }
+        })
+    });
 }
 
 /// The shop's clock, once it is known: of past data only the first forecast tells it.
