@@ -213,10 +213,15 @@ impl Engine {
         published.map_or(now, |published| published.generated_at + chrono::Duration::milliseconds(1))
     }
 
-    /// The day after the last day with sales: what forecasts from past data are made for.
-    pub(crate) async fn day_after_sales(&self) -> anyhow::Result<ShopDay> {
+    /// The day after the last day with sales: what forecasts are made for. By the system's clock never later than today, whose
+    /// sales are not all there yet.
+    pub(crate) async fn day_after_sales(&self, now: Option<DateTime<Utc>>) -> anyhow::Result<ShopDay> {
         let forecaster = Forecaster::open(&self.warehouse, self.settings()).await?;
-        Ok(forecaster.panel().last_day() + 1)
+        let day = forecaster.panel().last_day() + 1;
+        Ok(match self.config.shop.clock {
+            ClockKind::System => day.min(ShopDay::of(now.unwrap_or_else(Utc::now), self.config.shop.time_zone)),
+            ClockKind::Data => day,
+        })
     }
 
     /// A forecaster over the warehouse as it is now.

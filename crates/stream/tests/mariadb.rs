@@ -11,6 +11,7 @@ use crate::chain::{LIMIT, Sold, batch_of, compare, followed, topics_are_there};
 /// In a database of the name that topics have in the other chain.
 const TABLES: &str = "
     create database public;
+    use public;
     create table public.products (id bigint primary key, name varchar(40) not null, category_id bigint);
     create table public.transactions (id bigint auto_increment primary key, product_id bigint not null, customer_id bigint not null,
       quantity decimal(12,3) not null, unit_price decimal(12,2) not null, total_price decimal(12,2), occurred_at timestamp(3) not null);
@@ -25,7 +26,8 @@ async fn sql(database: &MariaDb, sql: &str) -> Result<()> {
 
 fn sell(count: u32, ago: &str) -> String {
     format!(
-        "insert into public.transactions (product_id, customer_id, quantity, unit_price, total_price, occurred_at)
+        "use public;
+         insert into transactions (product_id, customer_id, quantity, unit_price, total_price, occurred_at)
          select 1 + floor(rand() * 64), floor(rand() * 500), rand() * 5 - 1, rand() * 90, if(seq % 3 = 0, null, rand() * 200), now() - interval {ago}
          from seq_1_to_{count};"
     )

@@ -10,7 +10,7 @@ use super::{Failure, Place, now, print, print_json};
 pub(super) struct Forecast {
     #[command(flatten)]
     place: Place,
-    /// First day of every period (default: the day after the last sale).
+    /// First day of every period (default: the day after the last sale, or today if that comes first).
     #[arg(long, value_name = "DAY")]
     as_of: Option<ShopDay>,
     /// The shop's clock (RFC 3339), instead of the system's.
@@ -26,7 +26,7 @@ impl Forecast {
         let engine = self.place.engine("forecast").await?;
         let as_of = match self.as_of {
             Some(day) => day,
-            None => engine.day_after_sales().await?,
+            None => engine.day_after_sales(self.now).await?,
         };
         let generation = engine.publish(as_of, now(&engine.config, self.now, Some(as_of))).await?;
         if self.json {

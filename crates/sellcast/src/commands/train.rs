@@ -11,7 +11,7 @@ use crate::progress::Reporter;
 pub(super) struct Train {
     #[command(flatten)]
     place: Place,
-    /// Train on what was known before this day (default: the day after the last sale).
+    /// Train on what was known before this day (default: the day after the last sale, or today if that comes first).
     #[arg(long, value_name = "DAY")]
     as_of: Option<ShopDay>,
     /// The shop's clock (RFC 3339), instead of the system's.
@@ -27,7 +27,7 @@ impl Train {
         let engine = self.place.engine("train").await?;
         let as_of = match self.as_of {
             Some(day) => day,
-            None => engine.day_after_sales().await?,
+            None => engine.day_after_sales(self.now).await?,
         };
         let reporter = Reporter::new();
         let started = std::time::Instant::now();
