@@ -2,7 +2,7 @@
 //! wires the crates and holds no logic of its own.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex as StdMutex, OnceLock, PoisonError, Weak};
 use std::time::Instant;
 
 use anyhow::Context;
@@ -10,6 +10,7 @@ use chrono::{DateTime, Utc};
 use sellcast_domain::{Generation, Origin, ShopDay, TimeFrame, TrackRecord};
 use sellcast_features::OnlineStore;
 use sellcast_forecast::{Forecaster, FrameModels, Settings, Shop, Trial};
+use sellcast_server::Reconciliation;
 use sellcast_store::{ArmDocuments, GenerationDocuments, LiveBoard, PredictionStore, Registry};
 use sellcast_warehouse::{Progress, PseudonymKey, RunRecord, Warehouse};
 use tokio::sync::{Mutex, RwLock};
@@ -17,6 +18,7 @@ use tokio::sync::{Mutex, RwLock};
 use crate::config::{ClockKind, Config};
 use crate::folder::Folder;
 use crate::model_files::{Loaded, ModelFiles};
+use crate::stream::Reconciles;
 
 /// Events of the models' history that a generation shows.
 const EVENTS: u32 = 100;
@@ -39,6 +41,9 @@ pub(crate) struct Engine {
     pub(crate) models: RwLock<BTreeMap<TimeFrame, Loaded>>,
     /// The newest versions, whose dear models forecast beside the champions.
     pub(crate) lenders: RwLock<BTreeMap<TimeFrame, Loaded>>,
+    /// The windows of the stream that this process follows; they know the engine, so it must not keep them alive.
+    windows: OnceLock<Weak<dyn Reconciles>>,
+    reconciliation: StdMutex<Option<Arc<Reconciliation>>>,
     /// One ingest or publication at a time; a training runs beside them.
     nightly: Mutex<()>,
     pub(crate) training: Mutex<()>,
@@ -66,6 +71,8 @@ impl Engine {
             board: LiveBoard::new(),
             models: RwLock::default(),
             lenders: RwLock::default(),
+            windows: OnceLock::new(),
+            reconciliation: StdMutex::default(),
             nightly: Mutex::new(()),
             training: Mutex::new(()),
         };
@@ -92,7 +99,34 @@ impl Engine {
         let _turn = self.nightly.lock().await;
         let key = self.pseudonym_key().await?;
         let mapping = self.config.mapping(self.folder.dir())?;
-        Ok(self.warehouse.ingest(mapping, self.folder.dir(), &key, now, progress).await?)
+        if let Some(windows) = self.windows() {
+            windows.mark();
+        }
+        let record = self.warehouse.ingest(mapping, self.folder.dir(), &key, now, progress).await?;
+        // The night goes on without it, and the next one compares again.
+        if let Err(error) = self.reconcile(now).await {
+            tracing::warn!(error = format!("{error:#}"), "the windows cannot be compared with the warehouse");
+        }
+        Ok(record)
+    }
+
+    /// Says whose windows are compared with the warehouse after each ingest.
+    pub(crate) fn follow_windows(&self, windows: Arc<dyn Reconciles>) {
+        // A process follows one stream.
+        let _ = self.windows.set(Arc::downgrade(&windows));
+    }
+
+    pub(crate) fn windows(&self) -> Option<Arc<dyn Reconciles>> {
+        self.windows.get()?.upgrade()
+    }
+
+    pub(crate) fn keep_reconciliation(&self, report: Arc<Reconciliation>) {
+        *self.reconciliation.lock().unwrap_or_else(PoisonError::into_inner) = Some(report);
+    }
+
+    /// What the last comparison of the windows with the warehouse found.
+    pub(crate) fn reconciliation(&self) -> Option<Arc<Reconciliation>> {
+        self.reconciliation.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The key of the customers' pseudonyms: in the data folder, or in the shared registry, where the first machine put it.

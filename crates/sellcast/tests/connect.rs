@@ -217,5 +217,24 @@ async fn a_server_beside_two_workers_tells_windows_of_the_whole_shop_and_forecas
     chain.agrees(&server, "all workers killed").await;
     until("the stream to go on", PATIENCE, || async { today(&server).await["basis"] == "live" }).await.expect("a live forecast");
     server.stop().await;
+
+    // Changes that the connector was never told of, some hours ago: the next ingest has them, and the windows are repaired.
+    let ago = "occurred_at between now() - interval '30 hours' and now() - interval '3 hours'";
+    chain.sql("alter publication sellcast set table products").await;
+    chain.sell(1, "interval '4 hours'").await;
+    chain.sql(&format!("delete from transactions where id = (select min(id) from transactions where {ago})")).await;
+    chain.sql(&format!("update transactions set total_price = total_price + 7 where id = (select id from transactions where {ago} order by id offset 5 limit 1)")).await;
+    chain.sql("alter publication sellcast set table products, transactions").await;
+    let mut server = Server::of(chain.program("run", &["run", "--port", "0"])).await.ready().await;
+    let path = "/api/v1/stream/reconciliation";
+    until("a comparison", PATIENCE, || async { server.get(path).await.status == 200 }).await.expect("a comparison");
+    let report = server.list(path).await;
+    assert_eq!(report["isStrange"], false, "{report}");
+    assert_eq!((report["repaired"]["missed"].as_u64(), report["repaired"]["retracted"].as_u64()), (Some(1), Some(1)), "{report}");
+    assert_eq!(report["repaired"]["changed"].as_u64(), Some(1), "{report}");
+    assert!(report["tiles"].as_array().is_some_and(|tiles| tiles.len() >= 4), "{report}");
+    chain.agrees(&server, "what was missed is repaired").await;
+    assert!(server.get("/metrics").await.text.contains("sellcast_stream_repaired_total{cause=\"missed\"} 1"));
+    server.program.kill_9().await.expect("a kill");
     assert!(third.terminate(Duration::from_secs(60)).await.expect("an end").success(), "{}", third.stderr());
 }

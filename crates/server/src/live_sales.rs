@@ -7,6 +7,8 @@ use chrono::{DateTime, Utc};
 use sellcast_domain::window::{EventTime, StandingCounts, Sums, WindowKey, WindowValue};
 use sellcast_domain::{CategoryId, SalesProfile};
 
+use crate::reconciliation::Reconciliation;
+
 /// How far the stream is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Standing {
@@ -34,6 +36,9 @@ pub trait LiveSales: Send + Sync {
 
     /// Messages of the source that were not followed when it was last asked; `None` while it does not answer, and where it cannot say.
     fn lag(&self) -> Option<u64>;
+
+    /// What the last comparison with the warehouse found; `None` before the first.
+    fn reconciliation(&self) -> Option<Arc<Reconciliation>>;
 
     /// How a category's sales spread over the week.
     fn profile(&self, category: CategoryId) -> Arc<SalesProfile>;

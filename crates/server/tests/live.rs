@@ -8,7 +8,7 @@ use sellcast_domain::window::{
     Arrival, EventTime, Held, Quantity, SaleBook, SaleFact, StandingCounts, Sums, Version, WindowKey, WindowSpan, WindowValue,
 };
 use sellcast_domain::{CategoryId, Money, SalesProfile};
-use sellcast_server::{LiveSales, Standing};
+use sellcast_server::{LiveSales, Reconciliation, Standing};
 use serde_json::Value;
 
 use crate::app::App;
@@ -43,6 +43,10 @@ impl LiveSales for Sales {
 
     fn lag(&self) -> Option<u64> {
         Some(0)
+    }
+
+    fn reconciliation(&self) -> Option<Arc<Reconciliation>> {
+        None
     }
 
     fn profile(&self, _: CategoryId) -> Arc<SalesProfile> {

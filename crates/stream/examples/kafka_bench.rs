@@ -4,7 +4,6 @@
 //! Usage: `kafka_bench BROKERS FOLDER [EVENTS] [SECONDS]`. Topics are made anew and must not be there.
 
 #[path = "shared/events.rs"]
-#[expect(dead_code, reason = "what the other bench needs of it")]
 mod events;
 
 use std::path::PathBuf;

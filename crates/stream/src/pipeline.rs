@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use sellcast_domain::CategoryId;
-use sellcast_domain::window::{EventTime, Held, SaleBook, WatermarkSettings};
+use sellcast_domain::window::{BatchSale, Comparison, EventTime, Held, SaleBook, WatermarkSettings};
 
 use crate::event::{Change, Poison, SaleChange};
 use crate::intake::{ChangeCounts, Intake};
@@ -172,6 +172,25 @@ impl Pipeline {
     /// Says which categories are summed into others, see [`SaleBook::regroup`]. It is not saved.
     pub fn regroup(&mut self, groups: impl IntoIterator<Item = (CategoryId, CategoryId)>) {
         self.shard.book_mut().regroup(groups);
+    }
+
+    /// Notes that the warehouse begins to be read, see [`Shard::mark`].
+    pub fn mark(&mut self) {
+        self.shard.mark();
+    }
+
+    /// Compares with the warehouse, see [`Shard::compare`].
+    pub fn compare(&self, batch: &[BatchSale], from: EventTime, until: EventTime) -> Option<Comparison> {
+        self.shard.compare(batch, from, until)
+    }
+
+    /// Makes what a comparison found, see [`Shard::repair`], and saves.
+    ///
+    /// # Errors
+    /// When the state cannot be written; it is saved with the next attempt.
+    pub fn repair(&mut self, comparison: &mut Comparison) -> Result<(), StateError> {
+        self.shard.repair(comparison);
+        self.save()
     }
 
     /// Where dead letters and late sales are listed.

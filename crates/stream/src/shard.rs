@@ -3,16 +3,22 @@
 //! A sale whose product is in a category of another share is handed on, and so are all sales of a product that moves
 //! there; both go by versions, so that handing on twice does no harm.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::path::Path;
 
-use sellcast_domain::window::{Arrival, BookRestore, EventTime, Held, Outcome, SaleBook, TileWidth, Version, WatermarkSettings, WindowKey};
+use sellcast_domain::window::{
+    Arrival, BatchSale, BookRestore, Comparison, EventTime, Held, Outcome, Repair, SaleBook, TileWidth, Version, WatermarkSettings,
+    WindowKey,
+};
 use sellcast_domain::{CategoryId, ProductId, SaleId};
 use serde::{Deserialize, Serialize};
 
 use crate::event::{Change, Entity, SaleChange};
 use crate::message::{Message, SaleMessage, Share, Target};
 use crate::state::{Journal, StateError, StateFile};
+
+/// Late sales whose ids are remembered.
+const LATE_REMEMBERED: usize = 10_000;
 
 /// A sale that came later than the bound and was left to the batch side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +39,10 @@ pub struct Shard {
     book: SaleBook,
     journal: Journal,
     late: Vec<LateSale>,
+    /// The newest sales that came late, to tell the cause when the warehouse has them.
+    late_ids: VecDeque<SaleId>,
+    /// What changed since the warehouse began to be read, while it is.
+    touched: Option<(HashSet<SaleId>, HashSet<ProductId>)>,
     /// Products that moved to another share and whose sales are still here.
     leaving: HashSet<ProductId>,
 }
@@ -41,7 +51,16 @@ impl Shard {
     /// An empty share.
     pub fn new(share: Share, settings: WatermarkSettings) -> Self {
         let book = SaleBook::new(slack_minutes(settings));
-        Self { share, settings, book, journal: Journal::default(), late: Vec::new(), leaving: HashSet::new() }
+        Self {
+            share,
+            settings,
+            book,
+            journal: Journal::default(),
+            late: Vec::new(),
+            late_ids: VecDeque::new(),
+            touched: None,
+            leaving: HashSet::new(),
+        }
     }
 
     /// Reads the windows that a worker saved at `path` and does not keep at the moment.
@@ -148,11 +167,53 @@ impl Shard {
         self.book.advance(head);
     }
 
+    /// Notes that the warehouse begins to be read: what changes from here on is not compared with it.
+    pub fn mark(&mut self) {
+        self.touched = Some(Default::default());
+    }
+
+    /// Compares the whole hours from `from` to `until` with the sales that the warehouse has of that time; `None` when it was not
+    /// marked before the warehouse was read. Only for a shard that has all categories.
+    pub fn compare(&self, batch: &[BatchSale], from: EventTime, until: EventTime) -> Option<Comparison> {
+        debug_assert_eq!(self.share, Share::WHOLE);
+        let late: HashSet<SaleId> = self.late_ids.iter().copied().collect();
+        Some(self.book.compare(batch, [from, until], self.touched.as_ref()?, |sale| late.contains(&sale)))
+    }
+
+    /// Makes what a comparison found, but for what changed meanwhile, and ends what [`Shard::mark`] began.
+    pub fn repair(&mut self, comparison: &mut Comparison) {
+        let (sales, products) = self.touched.take().unwrap_or_default();
+        let found = comparison.repairs.len();
+        comparison.repairs.retain(|repair| match repair {
+            Repair::Row { sale, .. } => !sales.contains(sale),
+            Repair::Home { product, .. } => !products.contains(product),
+        });
+        comparison.left_alone += found - comparison.repairs.len();
+        if comparison.is_strange {
+            return;
+        }
+        for repair in &comparison.repairs {
+            match *repair {
+                Repair::Row { sale, version, row, .. } => self.offer(sale, version, row, Arrival::InTime),
+                Repair::Home { product, category, version } => self.place(product, category, version),
+            }
+        }
+    }
+
     fn offer(&mut self, sale: SaleId, version: Version, row: Held, arrival: Arrival) {
         match self.book.offer(sale, version, row, arrival) {
-            Outcome::Applied => self.journal.row(sale, version, &row),
+            Outcome::Applied => {
+                self.journal.row(sale, version, &row);
+                if let Some((sales, _)) = &mut self.touched {
+                    sales.insert(sale);
+                }
+            }
             Outcome::Late => {
                 if let Held::Sale(fact) = row {
+                    if self.late_ids.len() == LATE_REMEMBERED {
+                        self.late_ids.pop_front();
+                    }
+                    self.late_ids.push_back(sale);
                     self.late.push(LateSale { sale, version, occurred_at: fact.occurred_at });
                 }
             }
@@ -165,6 +226,9 @@ impl Shard {
             return;
         }
         self.journal.home(product, category, version);
+        if let Some((_, products)) = &mut self.touched {
+            products.insert(product);
+        }
         if !self.share.has(category) && !self.book.board().tiles(WindowKey::Product(product), TileWidth::Hour).is_empty() {
             self.leaving.insert(product);
         }

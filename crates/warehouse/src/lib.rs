@@ -29,6 +29,7 @@ mod trial;
 mod value;
 mod variables;
 mod warehouse;
+mod window_sales;
 
 pub use bucket::{BucketAddress, InvalidBucketAddress};
 pub use check::MappingFault;

@@ -17,7 +17,7 @@ mod tiles;
 mod watermark;
 
 pub use board::{WindowBoard, WindowValue};
-pub use book::{BookRestore, Held, Outcome, SaleBook, StandingCounts};
+pub use book::{BatchSale, BookRestore, Comparison, Held, Outcome, Repair, RepairCause, SaleBook, StandingCounts};
 pub use compare::{TileDifference, differing_tiles};
 pub use distinct::DistinctCustomers;
 pub use fact::{EventTime, InvalidEventTime, SaleFact, Version};

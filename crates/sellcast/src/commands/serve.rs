@@ -136,6 +136,7 @@ async fn nights(engine: &Arc<Engine>, jobs: &Jobs) -> anyhow::Result<()> {
     let now = Utc::now();
     let today = ShopDay::of(now, zone);
     tell(engine, now, "reading the shop's sales");
+    engine.until_level().await;
     let record = engine.ingest(now, &reporter).await?;
     reporter.done();
     eprintln!("{}", summary(&record));

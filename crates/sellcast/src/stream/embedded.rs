@@ -6,14 +6,17 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use sellcast_domain::window::{EventTime, StandingCounts, Sums, WatermarkSettings, WindowKey, WindowSpan, WindowValue};
+use sellcast_domain::window::{
+    BatchSale, Comparison, EventTime, StandingCounts, Sums, WatermarkSettings, WindowKey, WindowSpan, WindowValue,
+};
 use sellcast_domain::{CategoryId, GenerationId, SalesProfile};
 use sellcast_features::SellingHours;
-use sellcast_server::{LiveSales, Standing};
+use sellcast_server::{LiveSales, Reconciliation, Standing};
 use sellcast_stream::{Outbox, OutboxQueries, Pipeline};
 use tokio::runtime::Handle;
 
 use super::progress::Progress;
+use super::reconcile::Reconciles;
 use super::{selling_hours, shop_time};
 use crate::config::OutboxSection;
 use crate::engine::Engine;
@@ -146,6 +149,29 @@ impl Embedded {
     }
 }
 
+impl Reconciles for Embedded {
+    fn mark(&self) {
+        self.write(Pipeline::mark);
+    }
+
+    fn begins_at(&self) -> Option<EventTime> {
+        self.read(|pipeline| pipeline.book().board().begins_at())
+    }
+
+    fn is_level(&self) -> bool {
+        self.progress.standing().as_of.is_some()
+    }
+
+    fn reconcile(&self, batch: &[BatchSale], from: EventTime, until: EventTime) -> Option<Comparison> {
+        let mut found = self.read(|pipeline| pipeline.compare(batch, from, until))??;
+        if let Some(Err(error)) = self.write(|pipeline| pipeline.repair(&mut found)) {
+            tracing::warn!(%error, "the repaired windows are not saved yet");
+        }
+        self.progress.add(found.repairs.len() as u64);
+        Some(found)
+    }
+}
+
 impl LiveSales for Embedded {
     fn standing(&self) -> Standing {
         self.progress.standing()
@@ -165,6 +191,10 @@ impl LiveSales for Embedded {
 
     fn lag(&self) -> Option<u64> {
         None
+    }
+
+    fn reconciliation(&self) -> Option<Arc<Reconciliation>> {
+        self.engine.reconciliation()
     }
 
     fn profile(&self, category: CategoryId) -> Arc<SalesProfile> {

@@ -7,14 +7,15 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use sellcast_domain::window::{EventTime, SaleBook, StandingCounts, Sums, WindowKey, WindowSpan, WindowValue};
+use sellcast_domain::window::{BatchSale, Comparison, EventTime, SaleBook, StandingCounts, Sums, WindowKey, WindowSpan, WindowValue};
 use sellcast_domain::{CategoryId, GenerationId, SalesProfile};
 use sellcast_features::SellingHours;
-use sellcast_server::{LiveSales, Standing};
+use sellcast_server::{LiveSales, Reconciliation, Standing};
 use sellcast_stream::{FollowedWindows, Follower, FollowerStatus, Worker, WorkerError, WorkerSettings};
 use tokio::runtime::Handle;
 
 use super::progress::Progress;
+use super::reconcile::Reconciles;
 use super::selling_hours;
 use crate::config::{KafkaSection, StreamSection};
 use crate::engine::Engine;
@@ -95,9 +96,35 @@ impl Kafka {
         *known = newest;
     }
 
+    fn kept(&self) -> Option<FollowedWindows> {
+        self.windows.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     fn read<T>(&self, read: impl FnOnce(&SaleBook) -> T) -> Option<T> {
-        let windows = self.windows.read().unwrap_or_else(PoisonError::into_inner).clone()?;
-        Some(windows.read(read))
+        Some(self.kept()?.read(read))
+    }
+}
+
+impl Reconciles for Kafka {
+    fn mark(&self) {
+        if let Some(windows) = self.kept() {
+            windows.mark();
+        }
+    }
+
+    fn begins_at(&self) -> Option<EventTime> {
+        self.read(|book| book.board().begins_at())
+    }
+
+    fn is_level(&self) -> bool {
+        self.progress.standing().as_of.is_some()
+    }
+
+    fn reconcile(&self, batch: &[BatchSale], from: EventTime, until: EventTime) -> Option<Comparison> {
+        let windows = self.kept()?;
+        let mut found = windows.compare(batch, from, until)?;
+        windows.repair(&mut found);
+        Some(found)
     }
 }
 
@@ -120,6 +147,10 @@ impl LiveSales for Kafka {
 
     fn lag(&self) -> Option<u64> {
         self.status.lock().unwrap_or_else(PoisonError::into_inner).lag
+    }
+
+    fn reconciliation(&self) -> Option<Arc<Reconciliation>> {
+        self.engine.reconciliation()
     }
 
     fn profile(&self, category: CategoryId) -> Arc<SalesProfile> {

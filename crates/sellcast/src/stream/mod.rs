@@ -4,6 +4,7 @@
 mod embedded;
 mod kafka;
 mod progress;
+mod reconcile;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -18,6 +19,7 @@ use crate::config::ClockKind;
 use crate::engine::Engine;
 use embedded::Embedded;
 use kafka::Kafka;
+pub(crate) use reconcile::Reconciles;
 
 /// A stream that is followed until it is told to stop.
 pub(crate) struct Following {
@@ -34,12 +36,14 @@ impl Following {
         let halt = stop.clone();
         if let Some(outbox) = &section.outbox {
             let embedded = Arc::new(Embedded::new(engine, outbox)?);
+            engine.follow_windows(embedded.clone());
             let sales = embedded.clone();
             let work = tokio::task::spawn_blocking(move || embedded.run(&halt));
             return Ok(Some(Self { sales, stop, work }));
         }
         let Some(kafka) = &section.kafka else { return Ok(None) };
         let kafka = Arc::new(Kafka::new(engine, kafka, section));
+        engine.follow_windows(kafka.clone());
         let sales = kafka.clone();
         let work = tokio::task::spawn_blocking(move || kafka.run(&halt));
         Ok(Some(Self { sales, stop, work }))
@@ -66,7 +70,10 @@ pub(crate) fn work(settings: &WorkerSettings, stop: &AtomicBool) {
         Worker::join(settings.clone())?.run(stop, kafka::wall, |status| {
             let dead = status.changes.poison;
             if poison.swap(dead, Ordering::Relaxed) < dead {
-                tracing::warn!(dead, "{dead} events were not understood; mend [stream.kafka] and start the worker again, it tries them once more");
+                tracing::warn!(
+                    dead,
+                    "{dead} events were not understood; mend [stream.kafka] and start the worker again, it tries them once more"
+                );
             }
             if status.is_level && !told.swap(true, Ordering::Relaxed) {
                 tracing::info!(partitions = status.positions.len(), held = status.held, "all that Kafka has is followed");

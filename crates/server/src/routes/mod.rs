@@ -7,6 +7,7 @@ mod features;
 mod health;
 mod openapi;
 mod products;
+mod reconciliation;
 mod replay;
 mod what_if;
 mod windows;
@@ -42,6 +43,7 @@ pub(crate) fn router(state: AppState) -> Router {
         .routes(routes!(features::of_products))
         .routes(routes!(windows::of_category))
         .routes(routes!(windows::of_product))
+        .routes(routes!(reconciliation::last))
         .routes(routes!(health::live))
         .routes(routes!(health::ready))
         .split_for_parts();

@@ -13,7 +13,7 @@ use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{Message as _, Offset, TopicPartitionList};
 use sellcast_domain::CategoryId;
-use sellcast_domain::window::{EventTime, SaleBook};
+use sellcast_domain::window::{BatchSale, Comparison, EventTime, SaleBook};
 use tracing::info;
 
 use super::contact::{end_of, is_passing, keyed_partitions, partitions_of};
@@ -53,6 +53,21 @@ impl FollowedWindows {
     /// Says which categories are summed into others, see [`SaleBook::regroup`].
     pub fn regroup(&self, groups: impl IntoIterator<Item = (CategoryId, CategoryId)>) {
         self.write(|shard| shard.book_mut().regroup(groups));
+    }
+
+    /// Notes that the warehouse begins to be read, see [`Shard::mark`].
+    pub fn mark(&self) {
+        self.write(Shard::mark);
+    }
+
+    /// Compares with the warehouse, see [`Shard::compare`]; the follower waits meanwhile.
+    pub fn compare(&self, batch: &[BatchSale], from: EventTime, until: EventTime) -> Option<Comparison> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).compare(batch, from, until)
+    }
+
+    /// Makes what a comparison found, see [`Shard::repair`]. It is saved within a second.
+    pub fn repair(&self, comparison: &mut Comparison) {
+        self.write(|shard| shard.repair(comparison));
     }
 
     fn write<T>(&self, write: impl FnOnce(&mut Shard) -> T) -> T {

@@ -4,11 +4,13 @@
 //! there, updates and deletions retract what they replace, and an old version that comes late is left alone. Deleted
 //! sales are remembered until their time is over, or an old version could bring them back.
 
+mod reconcile;
 mod restore;
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry as Place;
 
+pub use reconcile::{BatchSale, Comparison, Repair, RepairCause};
 pub use restore::BookRestore;
 use serde::{Deserialize, Serialize};
 

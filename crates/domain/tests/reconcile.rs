@@ -1,0 +1,158 @@
+//! A book that missed changes against the warehouse: what differs is found, told with its cause and repaired, once.
+
+use std::collections::{BTreeMap, HashSet};
+
+use proptest::prelude::*;
+use sellcast_domain::window::{
+    Arrival, BatchSale, Comparison, EventTime, Held, Quantity, Repair, RepairCause, SaleBook, SaleFact, TileWidth, Version, WindowBoard,
+    WindowKey,
+};
+use sellcast_domain::{CategoryId, Money, ProductId, SaleId};
+
+const START: i64 = 1_500_000_000;
+const SLACK_MINUTES: u32 = 70;
+
+fn at(seconds: i64) -> EventTime {
+    EventTime::try_from(START + seconds).expect("a time")
+}
+
+fn fact(product: i64, quantity: i64, cents: i64, seconds: i64) -> SaleFact {
+    SaleFact {
+        product: ProductId::from(product),
+        customer: 7,
+        occurred_at: at(seconds),
+        quantity: Quantity::from_thousandths(quantity * 1000),
+        amount: Money::from_cents(cents),
+    }
+}
+
+fn batch(sales: &BTreeMap<i64, SaleFact>, homes: &BTreeMap<i64, i64>) -> Vec<BatchSale> {
+    let category = |fact: &SaleFact| homes.get(&fact.product.get()).copied().map(CategoryId::from);
+    sales.iter().map(|(sale, fact)| BatchSale { sale: SaleId::from(*sale), fact: *fact, category: category(fact) }).collect()
+}
+
+fn repair(book: &mut SaleBook, found: &Comparison) {
+    for repair in &found.repairs {
+        match *repair {
+            Repair::Row { sale, version, row, .. } => drop(book.offer(sale, version, row, Arrival::InTime)),
+            Repair::Home { product, category, version } => drop(book.place(product, category, version)),
+        }
+    }
+}
+
+fn nothing() -> (HashSet<SaleId>, HashSet<ProductId>) {
+    Default::default()
+}
+
+proptest! {
+    #[test]
+    fn a_book_that_missed_changes_agrees_after_one_repair(
+        steps in prop::collection::vec((0..10_u8, 0..60_i64, 0..6_i64, 1..5_i64, 1..5_000_i64, 0..9_000_i64, prop::bool::weighted(0.2)), 1..200),
+    ) {
+        let (mut sales, mut homes, mut book) = (BTreeMap::<i64, SaleFact>::new(), BTreeMap::new(), SaleBook::new(SLACK_MINUTES));
+        let mut now = 0;
+        for (place, (kind, sale, product, quantity, cents, pause, is_missed)) in steps.into_iter().enumerate() {
+            now += pause;
+            let position = place as u64 + 1;
+            match kind {
+                0 => {
+                    homes.insert(product, quantity);
+                    if !is_missed {
+                        book.place(ProductId::from(product), Some(CategoryId::from(quantity)), Version::written(position, 0));
+                    }
+                }
+                1 => {
+                    if let Some(old) = sales.remove(&sale) && !is_missed {
+                        book.offer(SaleId::from(sale), Version::deleted(position, 0), Held::Deleted(old.occurred_at), Arrival::InTime);
+                    }
+                }
+                _ => {
+                    let row = fact(product, quantity, cents, now);
+                    sales.insert(sale, row);
+                    if !is_missed {
+                        book.offer(SaleId::from(sale), Version::written(position, 0), Held::Sale(row), Arrival::InTime);
+                    }
+                }
+            }
+        }
+        book.advance(at(now + 3_600));
+        let (from, until) = (book.board().begins_at(), at(now + 3_600));
+        let rows = batch(&sales, &homes);
+        let found = book.compare(&rows, [from, until], &nothing(), |_| false);
+        prop_assert!(!found.is_strange);
+        repair(&mut book, &found);
+        let again = book.compare(&rows, [from, until], &nothing(), |_| false);
+        prop_assert_eq!(again.repairs, vec![]);
+        prop_assert!(again.differing.is_empty());
+        let whole = WindowBoard::of_batch(rows.iter().map(|sale| (sale.fact, sale.category)), book.board().head(), SLACK_MINUTES);
+        let last = until.seconds() / 3600;
+        for key in whole.keys().chain(book.board().keys()) {
+            let tiles = |board: &WindowBoard| board.tiles(key, TileWidth::Hour).iter().copied().filter(|tile| tile.number < last).collect::<Vec<_>>();
+            prop_assert_eq!(tiles(book.board()), tiles(&whole));
+        }
+    }
+}
+
+/// A book of five sales in five hours, and a warehouse that says otherwise of four of them.
+fn differing() -> (SaleBook, Vec<BatchSale>) {
+    let mut book = SaleBook::new(SLACK_MINUTES);
+    let homes = BTreeMap::from([(1, 10), (2, 20)]);
+    for product in [1, 2] {
+        book.place(ProductId::from(product), Some(CategoryId::from(10 * product)), Version::written(1, 0));
+    }
+    let mut sales: BTreeMap<i64, SaleFact> = (0..5).map(|hour| (hour, fact(1 + hour % 2, 1, 100, hour * 3_600))).collect();
+    for (sale, fact) in sales.iter().filter(|(sale, _)| **sale != 0) {
+        book.offer(SaleId::from(*sale), Version::written(5, 0), Held::Sale(*fact), Arrival::InTime);
+    }
+    book.advance(at(9 * 3_600));
+    sales.remove(&1);
+    sales.insert(2, fact(1, 1, 250, 2 * 3_600));
+    sales.insert(9, fact(2, 1, 70, 5 * 3_600));
+    let mut rows = batch(&sales, &homes);
+    for row in rows.iter_mut().filter(|row| row.fact.product == ProductId::from(2)) {
+        row.category = Some(CategoryId::from(30));
+    }
+    (book, rows)
+}
+
+#[test]
+fn each_difference_has_its_cause_and_a_later_event_outdoes_the_repair() {
+    let (mut book, rows) = differing();
+    let range = [book.board().begins_at(), at(9 * 3_600)];
+    let found = book.compare(&rows, range, &nothing(), |sale| sale == SaleId::from(9));
+    let mut causes: Vec<(RepairCause, i64)> = found.repairs.iter().map(|repair| (repair.cause(), repair.product().get())).collect();
+    causes.sort_unstable();
+    let expected =
+        [(RepairCause::Late, 2), (RepairCause::Missed, 1), (RepairCause::Retracted, 2), (RepairCause::Changed, 1), (RepairCause::Moved, 2)];
+    assert_eq!(causes, expected, "{found:?}");
+    repair(&mut book, &found);
+    let week = |book: &SaleBook, category: i64| {
+        book.board().window(WindowKey::Category(CategoryId::from(category)), sellcast_domain::window::WindowSpan::Week).amount_cents
+    };
+    assert_eq!((week(&book, 10), week(&book, 20), week(&book, 30)), (100 + 250 + 100, 0, 100 + 70));
+    // What the source says later counts, also of rows that were repaired.
+    for sale in [0, 1, 2, 9] {
+        book.offer(SaleId::from(sale), Version::deleted(6, 0), Held::Deleted(at(0)), Arrival::InTime);
+    }
+    assert_eq!((week(&book, 10), week(&book, 30)), (100, 100));
+}
+
+#[test]
+fn what_the_stream_changed_meanwhile_is_left_alone() {
+    let (book, rows) = differing();
+    let touched = (HashSet::from([1, 2].map(SaleId::from)), HashSet::from([ProductId::from(2)]));
+    let found = book.compare(&rows, [book.board().begins_at(), at(9 * 3_600)], &touched, |_| false);
+    assert_eq!((found.repairs.len(), found.left_alone), (2, 3), "{found:?}");
+}
+
+#[test]
+fn a_warehouse_of_another_shop_is_not_taken_for_the_truth() {
+    let mut book = SaleBook::new(SLACK_MINUTES);
+    for sale in 0..300 {
+        book.offer(SaleId::from(sale), Version::written(5, 0), Held::Sale(fact(1, 1, 100, sale)), Arrival::InTime);
+    }
+    book.advance(at(9 * 3_600));
+    let sales: BTreeMap<i64, SaleFact> = (1_000..1_300).map(|sale| (sale, fact(2, 1, 100, sale))).collect();
+    let found = book.compare(&batch(&sales, &BTreeMap::new()), [book.board().begins_at(), at(9 * 3_600)], &nothing(), |_| false);
+    assert!(found.is_strange);
+}
