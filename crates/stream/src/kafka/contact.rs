@@ -77,6 +77,12 @@ pub(super) fn partitions_of(consumer: &BaseConsumer, topic: &str) -> Result<Opti
     Ok((!numbers.is_empty()).then_some(numbers))
 }
 
+/// A client to ask for the ends of partitions. It reads nothing: an answer waits behind whatever the same connection asked for before,
+/// and a reading client asks for messages that may not come for half a second.
+pub(super) fn asker(config: &ClientConfig) -> Result<BaseConsumer, WorkerError> {
+    config.create().map_err(WorkerError::kafka("make a client"))
+}
+
 /// The end of a partition; `None` while Kafka does not answer.
 pub(super) fn end_of(consumer: &BaseConsumer, topic: &str, number: i32) -> Option<i64> {
     consumer.fetch_watermarks(topic, number, CONTACT).ok().map(|(_, end)| end)

@@ -16,7 +16,7 @@ use sellcast_domain::CategoryId;
 use sellcast_domain::window::{BatchSale, Comparison, EventTime, SaleBook};
 use tracing::info;
 
-use super::contact::{end_of, is_passing, keyed_partitions, partitions_of};
+use super::contact::{asker, end_of, is_passing, keyed_partitions, partitions_of};
 use super::{WorkerError, WorkerSettings};
 use crate::message::{Message, Share};
 use crate::shard::Shard;
@@ -78,6 +78,7 @@ impl FollowedWindows {
 /// Follows the keyed topic.
 pub struct Follower {
     consumer: BaseConsumer,
+    ends: BaseConsumer,
     topic: String,
     state: StateFile,
     windows: FollowedWindows,
@@ -120,7 +121,7 @@ impl Follower {
         info!(topic, held = shard.book().len(), "the windows of all {partitions} partitions of {topic} are followed");
         let levels = sources.into_iter().map(|number| (format!("{sales}-{number}"), None)).collect();
         let (windows, status) = (FollowedWindows(Arc::new(RwLock::new(shard))), FollowerStatus::default());
-        Ok(Self { consumer, topic, state, windows, positions, levels, status, is_changed: false })
+        Ok(Self { consumer, ends: asker(&config)?, topic, state, windows, positions, levels, status, is_changed: false })
     }
 
     /// What it keeps.
@@ -203,7 +204,7 @@ impl Follower {
 
     /// The ends of all partitions; `None` while Kafka does not answer.
     fn ends(&self) -> Option<BTreeMap<i32, i64>> {
-        self.positions.keys().map(|number| Some((*number, end_of(&self.consumer, &self.topic, *number)?))).collect()
+        self.positions.keys().map(|number| Some((*number, end_of(&self.ends, &self.topic, *number)?))).collect()
     }
 
     fn save(&mut self) -> Result<(), WorkerError> {

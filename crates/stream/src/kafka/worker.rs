@@ -14,7 +14,7 @@ use sellcast_domain::window::{Arrival, EventTime, StandingCounts};
 use serde::Serialize;
 use tracing::info;
 
-use super::contact::{ANSWER, is_near, is_passing, keyed_partitions, partitions_of};
+use super::contact::{ANSWER, asker, is_near, is_passing, keyed_partitions, partitions_of};
 use super::held::{Holder, Holding, Partition};
 use super::out::Out;
 use super::{WorkerError, WorkerSettings};
@@ -51,6 +51,7 @@ pub struct WorkerStatus {
 pub struct Worker {
     consumer: BaseConsumer<Holder>,
     catalogue: BaseConsumer,
+    ends: BaseConsumer,
     dimension: Dimension,
     settings: WorkerSettings,
     mapping: Mapping,
@@ -97,7 +98,7 @@ impl Worker {
             sales: Decoder::sales(&settings.sales),
             products: Decoder::products(&settings.products),
         };
-        let mut worker = Self { consumer, catalogue, dimension: Dimension::default(), settings, mapping };
+        let mut worker = Self { consumer, catalogue, ends: asker(&config)?, dimension: Dimension::default(), settings, mapping };
         worker.read_catalogue()?;
         let topics = [&worker.settings.sales_topic, &worker.settings.products_topic, &worker.settings.keyed_topic];
         worker.consumer.subscribe(&topics.map(String::as_str)).map_err(WorkerError::kafka("join the group"))?;
@@ -141,7 +142,7 @@ impl Worker {
         let mut near: Vec<&String> = positions.keys().collect();
         near.retain(|partition| {
             let named = partition.rsplit_once('-').and_then(|(topic, number)| Some((topic, number.parse().ok()?)));
-            named.is_some_and(|(topic, number)| is_near(&self.catalogue, topic, number, positions[*partition], slack))
+            named.is_some_and(|(topic, number)| is_near(&self.ends, topic, number, positions[*partition], slack))
         });
         let is_level = !positions.is_empty() && near.len() == positions.len();
         let sales = format!("{}-", self.settings.sales_topic);
