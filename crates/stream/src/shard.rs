@@ -93,6 +93,13 @@ impl Shard {
         self.book = book;
     }
 
+    /// Remembers which sales came late, the oldest first: the newest of them are told apart from missed ones.
+    pub(crate) fn remember_late(&mut self, late: impl IntoIterator<Item = LateSale>) {
+        self.late_ids.extend(late.into_iter().map(|late| late.sale));
+        let spare = self.late_ids.len().saturating_sub(LATE_REMEMBERED);
+        self.late_ids.drain(..spare);
+    }
+
     /// Takes what changed since the last time, to be saved.
     pub(crate) fn take_journal(&mut self) -> (Journal, Vec<LateSale>) {
         (std::mem::take(&mut self.journal), std::mem::take(&mut self.late))
@@ -210,11 +217,9 @@ impl Shard {
             }
             Outcome::Late => {
                 if let Held::Sale(fact) = row {
-                    if self.late_ids.len() == LATE_REMEMBERED {
-                        self.late_ids.pop_front();
-                    }
-                    self.late_ids.push_back(sale);
-                    self.late.push(LateSale { sale, version, occurred_at: fact.occurred_at });
+                    let late = LateSale { sale, version, occurred_at: fact.occurred_at };
+                    self.remember_late([late]);
+                    self.late.push(late);
                 }
             }
             Outcome::Known | Outcome::Past | Outcome::Future => {}

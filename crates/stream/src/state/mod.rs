@@ -179,6 +179,7 @@ impl StateFile {
             return Err(self.damaged(error));
         }
         shard.go_on(book.finish(meta.counts));
+        shard.remember_late(self.late_sales()?);
         Ok(())
     }
 
