@@ -11,9 +11,9 @@ use crate::shop::{PATIENCE, Server, Shop, Stage};
 
 const DAY: &str = "/api/v1/predictions/categories?timeFrame=day&limit=100";
 /// Category and product that the sales are of, and where the product moves.
-const PRODUCT: i64 = 4;
-const CATEGORY: i64 = 102;
-const ELSEWHERE: i64 = 305;
+pub(crate) const PRODUCT: i64 = 4;
+pub(crate) const CATEGORY: i64 = 102;
+pub(crate) const ELSEWHERE: i64 = 305;
 
 /// The section that follows the shop's changes.
 fn stream() -> String {
@@ -35,7 +35,7 @@ snapshot = \"\"\"{}\"\"\"
 }
 
 /// A published shop whose tables note their changes, and the configuration to follow them.
-async fn shop() -> Shop {
+pub(crate) async fn shop() -> Shop {
     let shop = Shop::at(Stage::Published).await;
     shop.change(&outbox::tables()).await;
     let mut file = OpenOptions::new().append(true).open(shop.data().join("sellcast.toml")).expect("the configuration");
@@ -55,12 +55,12 @@ async fn sell(shop: &Shop, id: i64, cents: i64) {
 }
 
 /// Amount of a category's window of seven days; nothing before it is there.
-async fn week(server: &Server, category: i64) -> Option<f64> {
+pub(crate) async fn week(server: &Server, category: i64) -> Option<f64> {
     let answer = server.get(&format!("/api/v1/windows/categories/{category}")).await;
     (answer.status == 200).then(|| answer.json()["windows"][3]["amount"].as_f64()).flatten()
 }
 
-async fn week_becomes(server: &Server, category: i64, expected: f64) {
+pub(crate) async fn week_becomes(server: &Server, category: i64, expected: f64) {
     let what = format!("{expected} in the window of {category}");
     let waited = until(&what, PATIENCE, || async { week(server, category).await.is_some_and(|amount| (amount - expected).abs() < 0.001) });
     if let Err(error) = waited.await {
@@ -76,7 +76,7 @@ async fn forecast(server: &Server, path: &str, category: i64) -> (Value, f64) {
 }
 
 /// What the shop's own tables say of the seven days of a window that ends with the hour of the newest sale.
-async fn sold(shop: &Shop, category: i64, from: &str) -> f64 {
+pub(crate) async fn sold(shop: &Shop, category: i64, from: &str) -> f64 {
     let sql = "select coalesce(sum(cast(round(total_price * 100) as integer)), 0) from order_lines join orders using (order_id)
                join products using (product_id) where category_id = ? and ordered_at >= ?";
     let cents: i64 = sqlx::query_scalar(sql).bind(category).bind(from).fetch_one(&mut shop.database().await).await.expect("a sum");

@@ -15,6 +15,7 @@ mod live;
 mod operation;
 mod pages;
 mod path;
+mod reconciliation;
 mod replay;
 mod scale;
 mod shop;
