@@ -146,6 +146,25 @@ fn what_the_stream_changed_meanwhile_is_left_alone() {
 }
 
 #[test]
+fn a_sale_that_was_moved_out_of_the_compared_hours_has_changed_and_is_not_gone() {
+    let (mut book, mut rows) = differing();
+    let moved = rows.iter_mut().find(|row| row.sale == SaleId::from(4)).expect("the sale");
+    moved.fact = fact(1, 1, 100, 8 * 3_600 + 60);
+    let found = book.compare(&rows, [book.board().begins_at(), at(8 * 3_600)], &nothing(), |_| false);
+    let causes: Vec<RepairCause> = found
+        .repairs
+        .iter()
+        .filter(|repair| matches!(repair, Repair::Row { sale, .. } if *sale == SaleId::from(4)))
+        .map(Repair::cause)
+        .collect();
+    assert_eq!(causes, [RepairCause::Changed], "{found:?}");
+    repair(&mut book, &found);
+    let hours: Vec<u32> =
+        book.board().tiles(WindowKey::Product(ProductId::from(1)), TileWidth::Hour).iter().map(|tile| tile.number).collect();
+    assert!(hours.contains(&(at(8 * 3_600 + 60).seconds() / 3600)) && !hours.contains(&(at(4 * 3_600).seconds() / 3600)), "{hours:?}");
+}
+
+#[test]
 fn a_warehouse_of_another_shop_is_not_taken_for_the_truth() {
     let mut book = SaleBook::new(SLACK_MINUTES);
     for sale in 0..300 {

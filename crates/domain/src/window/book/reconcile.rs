@@ -153,7 +153,10 @@ impl SaleBook {
             })
             .collect();
         let is_differing = |fact: &SaleFact| tiles.contains(&(fact.product, fact.occurred_at.seconds() / 3600));
-        self.compare_rows(&of_batch, touched, is_differing, is_late, &mut comparison);
+        // A sale that was moved out of the compared hours has changed and is not gone.
+        let outside: HashMap<SaleId, &BatchSale> =
+            batch.iter().filter(|sale| !is_within(sale.fact.occurred_at)).map(|sale| (sale.sale, sale)).collect();
+        self.compare_rows([&of_batch, &outside], touched, is_differing, is_late, &mut comparison);
         self.compare_homes(&of_batch, touched, &mut comparison);
         let held = self.sales.values().filter_map(super::Entry::sale).filter(|fact| is_within(fact.occurred_at)).count();
         comparison.is_strange = comparison.repairs.len() > FEW && comparison.repairs.len() * 2 > held.max(of_batch.len());
@@ -162,7 +165,7 @@ impl SaleBook {
 
     fn compare_rows(
         &self,
-        of_batch: &HashMap<SaleId, &BatchSale>,
+        [of_batch, outside]: [&HashMap<SaleId, &BatchSale>; 2],
         touched: &(HashSet<SaleId>, HashSet<ProductId>),
         is_differing: impl Fn(&SaleFact) -> bool,
         is_late: impl Fn(SaleId) -> bool,
@@ -192,7 +195,10 @@ impl SaleBook {
         for (sale, entry) in &self.sales {
             let sale = SaleId::from(*sale);
             if let Some(fact) = entry.sale().filter(|fact| is_differing(fact) && !of_batch.contains_key(&sale)) {
-                repair(sale, fact.product, Held::Deleted(fact.occurred_at), RepairCause::Retracted);
+                match outside.get(&sale) {
+                    Some(theirs) => repair(sale, theirs.fact.product, Held::Sale(theirs.fact), RepairCause::Changed),
+                    None => repair(sale, fact.product, Held::Deleted(fact.occurred_at), RepairCause::Retracted),
+                }
             }
         }
         // The maps have no order; reports and journals have one.
