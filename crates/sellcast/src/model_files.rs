@@ -2,6 +2,7 @@
 //! written.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -73,7 +74,9 @@ impl ModelFiles {
     pub(crate) async fn read(&self, version: &str, known_digest: Option<&str>) -> anyhow::Result<Loaded> {
         let place = || format!("{}/{version}", self.place);
         let files = self.files(version).await.with_context(|| format!("cannot read `{}`", place()))?;
-        ensure!(!files.is_empty(), "there are no files in `{}`", place());
+        if files.is_empty() {
+            return Err(io::Error::new(io::ErrorKind::NotFound, format!("there are no files in `{}`", place())).into());
+        }
         let digest = digest(&files);
         if let Some(known) = known_digest {
             ensure!(known == digest, "the files in `{}` are not those that were written: they are damaged or changed", place());
