@@ -3,7 +3,7 @@
 
 use std::fs::OpenOptions;
 use std::io::Write as _;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use sellcast_testkit::{Postgres, Program, Service, TestDir, until, until_some};
 use serde_json::{Value, json};
@@ -134,12 +134,10 @@ impl Chain {
 
     /// Waits until the server tells what the shop's tables say.
     async fn agrees(&self, server: &Server, when: &str) {
-        let started = Instant::now();
         let agreed = until(when, PATIENCE, || async { self.difference(server).await.is_none() }).await;
         if let Err(error) = agreed {
             panic!("{error}: {:?}\n{}", self.difference(server).await, server.program.stderr());
         }
-        println!("{when}: agrees after {:?}", started.elapsed());
     }
 }
 

@@ -137,10 +137,10 @@ impl SaleBook {
             batch.iter().filter(|sale| is_within(sale.fact.occurred_at)).map(|sale| (sale.sale, sale)).collect();
         let facts = of_batch.values().map(|sale| (sale.fact, grouped(&self.groups, sale.category)));
         let theirs = WindowBoard::of_batch(facts, self.board.head(), EVERYTHING);
-        let mut comparison = Comparison::default();
-        comparison.tiles = theirs.keys().map(|key| theirs.tiles(key, TileWidth::Hour).len()).sum();
+        let tiles = theirs.keys().map(|key| theirs.tiles(key, TileWidth::Hour).len()).sum();
         let all = differing_tiles(&self.board, &theirs).into_iter();
-        comparison.differing = all.filter(|tile| tile.width == TileWidth::Hour && (first..last).contains(&tile.number)).collect();
+        let differing = all.filter(|tile| tile.width == TileWidth::Hour && (first..last).contains(&tile.number)).collect();
+        let mut comparison = Comparison { tiles, differing, ..Comparison::default() };
         if comparison.differing.is_empty() {
             return comparison;
         }
