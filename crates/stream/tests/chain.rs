@@ -37,13 +37,29 @@ pub(crate) struct Chain {
 }
 
 impl Chain {
-    pub(crate) async fn start() -> Result<Self> {
+    async fn start() -> Result<Self> {
         let postgres = Postgres::start()?;
         let url = postgres.database().await?;
         let kafka = Service::start("kafka")?;
         let chain = Self { postgres, url, kafka, dir: TestDir::new("workers")? };
         chain.sql(TABLES).await?;
         Ok(chain)
+    }
+
+    /// A chain with 2,000 sales of eight days and a worker that has all partitions.
+    pub(crate) async fn with_worker(name: &str) -> Result<(Self, Program)> {
+        let chain = Self::start().await?;
+        chain.sell(2_000, "random() * interval '8 days'").await?;
+        chain.connect("first").await?;
+        until("the topics", LIMIT, || async { topics_are_there(chain.brokers()) }).await?;
+        let worker = chain.worker(name)?;
+        chain.has_all(name).await?;
+        Ok((chain, worker))
+    }
+
+    /// Waits until a worker has saved every partition.
+    pub(crate) async fn has_all(&self, name: &str) -> Result<()> {
+        until("the worker to have all", LIMIT, || async { self.saved(&[name]).is_some_and(|saved| saved.len() == 12) }).await
     }
 
     pub(crate) fn brokers(&self) -> &str {

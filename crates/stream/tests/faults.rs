@@ -8,7 +8,7 @@ use sellcast_domain::window::WatermarkSettings;
 use sellcast_testkit::until;
 use tokio::time::sleep;
 
-use crate::chain::{Chain, LIMIT, topics_are_there};
+use crate::chain::{Chain, LIMIT};
 
 /// Longer than Kafka lets a worker be silent.
 const PAUSE: Duration = Duration::from_secs(15);
@@ -17,13 +17,8 @@ const MINUTE: Duration = Duration::from_secs(60);
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "slow"]
 async fn windows_equal_the_source_after_servers_are_killed_or_away() -> Result<()> {
-    let chain = Chain::start().await?;
+    let (chain, mut one) = Chain::with_worker("one").await?;
     let settings = WatermarkSettings::default();
-    chain.sell(2_000, "random() * interval '8 days'").await?;
-    chain.connect("first").await?;
-    until("the topics", LIMIT, || async { topics_are_there(chain.brokers()) }).await?;
-    let mut one = chain.worker("one")?;
-    until("the first worker", LIMIT, || async { chain.saved(&["one"]).is_some_and(|saved| saved.len() == 12) }).await?;
 
     // The broker is killed and away for a minute, while the shop goes on selling.
     chain.sell(300, "interval '1 second'").await?;
@@ -77,7 +72,7 @@ async fn windows_equal_the_source_after_servers_are_killed_or_away() -> Result<(
     chain.postgres.service().restart()?;
     chain.kafka.restart()?;
     chain.sell(300, "interval '1 second'").await?;
-    until("the third worker to have all", LIMIT, || async { chain.saved(&["three"]).is_some_and(|saved| saved.len() == 12) }).await?;
+    chain.has_all("three").await?;
     chain.settle(&["three"]).await?;
     ensure!(three.terminate(LIMIT).await?.success(), "{}", three.stderr());
     chain.check_follower(settings).await?;

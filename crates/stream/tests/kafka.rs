@@ -6,19 +6,13 @@ use sellcast_domain::window::WatermarkSettings;
 use sellcast_testkit::until;
 use serde_json::{Value, json};
 
-use crate::chain::{Chain, LIMIT, TOPICS, topics_are_there};
+use crate::chain::{Chain, LIMIT, TOPICS};
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "slow"]
 async fn windows_equal_the_source_after_kills_joins_replays_and_a_second_snapshot() -> Result<()> {
-    let chain = Chain::start().await?;
+    let (chain, mut one) = Chain::with_worker("one").await?;
     let settings = WatermarkSettings::default();
-    chain.sell(2_000, "random() * interval '8 days'").await?;
-    chain.connect("first").await?;
-    until("the topics", LIMIT, || async { topics_are_there(chain.brokers()) }).await?;
-
-    let mut one = chain.worker("one")?;
-    until("the first worker", LIMIT, || async { chain.saved(&["one"]).is_some_and(|saved| saved.len() == 12) }).await?;
     chain.disturb().await?;
     chain.settle(&["one"]).await?;
 
@@ -41,7 +35,7 @@ async fn windows_equal_the_source_after_kills_joins_replays_and_a_second_snapsho
     chain.sell(500, "interval '1 second'").await?;
     one.kill_9().await?;
     chain.sell(500, "interval '1 second'").await?;
-    until("the second worker to have all", LIMIT, || async { chain.saved(&["two"]).is_some_and(|saved| saved.len() == 12) }).await?;
+    chain.has_all("two").await?;
     chain.disturb().await?;
     chain.settle(&["two"]).await?;
     ensure!(two.terminate(LIMIT).await?.success(), "{}", two.stderr());
@@ -56,7 +50,7 @@ async fn windows_equal_the_source_after_kills_joins_replays_and_a_second_snapsho
             }
         }
         let mut again = chain.worker(name)?;
-        until("the worker", LIMIT, || async { chain.saved(&[name]).is_some_and(|saved| saved.len() == 12) }).await?;
+        chain.has_all(name).await?;
         if name == "four" {
             chain.disconnect("first").await?;
             chain.connect("second").await?;
