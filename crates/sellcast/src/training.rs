@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use sellcast_domain::{Duel, GenerationId, ModelEvent, ModelEventKind, ShopDay, TimeFrame};
 use sellcast_forecast::{DearModels, Forecaster, FrameModels, FramePlan, Ledger};
 use sellcast_store::RegisteredModel;
+use sellcast_warehouse::fail_point;
 
 use crate::engine::Engine;
 use crate::model_files::{self, Loaded};
@@ -53,25 +54,27 @@ impl Engine {
         now: DateTime<Utc>,
         tell: &(dyn Fn(&str) + Sync),
     ) -> anyhow::Result<Option<String>> {
-        // A training that was cut off goes on with the frames it had not reached.
-        if self.is_trained_as_of(frame, as_of).await? {
-            return Ok(None);
-        }
-        self.judge_waiting(forecaster, frame, as_of, now, tell).await?;
-        tell(&format!("training the {frame} models"));
-        let former = self.newest(frame).await?.and_then(|newest| DearModels::of_version(&newest.facts));
-        let Some((models, rehearsal)) = forecaster.train_after(former.as_ref(), frame, as_of, now).await? else {
-            tell(&format!("the history is too short to train the {frame} frame: its forecasts fall back openly"));
-            return Ok(None);
+        // A training that was cut off goes on with the frames it had not reached, and with the version it had just finished.
+        let loaded = match self.left_undecided(frame, as_of).await? {
+            Some(loaded) => loaded,
+            None if self.is_trained_as_of(frame, as_of).await? => return Ok(None),
+            None => {
+                self.judge_waiting(forecaster, frame, as_of, now, tell).await?;
+                tell(&format!("training the {frame} models"));
+                match self.make(forecaster, frame, as_of, now).await? {
+                    Some(loaded) => loaded,
+                    None => {
+                        tell(&format!("the history is too short to train the {frame} frame: its forecasts fall back openly"));
+                        return Ok(None);
+                    }
+                }
+            }
         };
-        let rehearsed = forecaster.rehearse(&rehearsal, as_of).await?;
-        let version = self.free_version(frame, as_of).await?;
-        let loaded = self.keep(&version, models, now, &rehearsed.metrics).await?;
+        fail_point("trained");
+        let version = loaded.version.clone();
         if loaded.models.dear().is_some() {
             self.lenders.write().await.insert(frame, loaded.clone());
         }
-        let generation = GenerationId::from(rehearsal_id(frame, as_of));
-        Ledger::new(&self.warehouse).write(generation, &rehearsed.forecasts).await?;
         let champion = self.models.read().await.get(&frame).cloned();
         let Some(champion) = champion else {
             let reason = "it is the first of its frame: there was no champion to beat".to_owned();
@@ -80,6 +83,34 @@ impl Engine {
         };
         self.challenge(forecaster, &champion, loaded, as_of, now, tell).await?;
         Ok(Some(version))
+    }
+
+    /// Trains a frame and keeps the version with what it forecast of the past; none if the history is too short.
+    async fn make(
+        &self,
+        forecaster: &Forecaster<'_>,
+        frame: TimeFrame,
+        as_of: ShopDay,
+        now: DateTime<Utc>,
+    ) -> anyhow::Result<Option<Loaded>> {
+        let former = self.newest(frame).await?.and_then(|newest| DearModels::of_version(&newest.facts));
+        let Some((models, rehearsal)) = forecaster.train_after(former.as_ref(), frame, as_of, now).await? else { return Ok(None) };
+        let rehearsed = forecaster.rehearse(&rehearsal, as_of).await?;
+        let generation = GenerationId::from(rehearsal_id(frame, as_of));
+        Ledger::new(&self.warehouse).write(generation, &rehearsed.forecasts).await?;
+        let version = self.free_version(frame, as_of).await?;
+        self.keep(&version, models, now, &rehearsed.metrics).await.map(Some)
+    }
+
+    /// The version as of `as_of` that an earlier training made and was killed before it said what becomes of it.
+    async fn left_undecided(&self, frame: TimeFrame, as_of: ShopDay) -> anyhow::Result<Option<Loaded>> {
+        let left = self.registry.undecided(frame).await?.filter(|left| day_of(&left.version) == Some(as_of));
+        let Some(left) = left else { return Ok(None) };
+        match self.load(&left).await {
+            Ok(loaded) => Ok(Some(loaded)),
+            // Refused is decided: the frame is trained again under another name.
+            Err(error) => self.refuse(&left, left.trained_at, &error).await.map(|()| None),
+        }
     }
 
     /// A newly trained version against the champion: on past origins held out of a trial training by the same recipe, if

@@ -4,6 +4,8 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
+
 use crate::shop::{AS_OF, NOW, Shop, Stage};
 use crate::tables::{Tables, assert_same};
 
@@ -70,6 +72,36 @@ async fn a_training_that_is_killed_is_taken_up_and_the_forecast_stays() {
     let distinct: BTreeSet<&str> = frames.iter().copied().collect();
     assert!(distinct.contains("week") && distinct.len() == frames.len(), "each frame has one model: {frames:?}");
     assert_eq!(shop.run(&["forecast", "--json"]).await.json()["stage"], "models");
+}
+
+#[tokio::test]
+async fn a_training_that_dies_with_a_finished_version_goes_on_with_it() {
+    let shop = Shop::at(Stage::Published).await;
+    let versions = async |frame: &'static str| -> Vec<Value> {
+        let models = shop.run(&["models", "--json"]).await.json();
+        models.as_array().expect("a list").iter().filter(|model| model["frame"] == frame).cloned().collect()
+    };
+    // Without a champion: it becomes the first.
+    dies_when_trained(&shop, &["train"]).await;
+    let left = versions("week").await;
+    assert_eq!((left.len(), &left[0]["is_champion"]), (1, &Value::Bool(false)), "{left:?}");
+    shop.run(&["train"]).await.done();
+    let taken_up = versions("week").await;
+    assert_eq!((taken_up.len(), &taken_up[0]["is_champion"]), (1, &Value::Bool(true)));
+    assert_eq!(taken_up[0]["trained_at"], left[0]["trained_at"], "it was not trained a second time");
+    // With a champion: it is compared and waits.
+    shop.run(&["ingest", "--now", "2017-05-09T03:59:59Z"]).await.done();
+    let later = ["train", "--as-of", "2017-05-03"];
+    dies_when_trained(&shop, &later).await;
+    assert!(versions("week").await.iter().all(|model| model["is_challenger"] == false));
+    shop.run(&later).await.done();
+    let waiting: Vec<Value> = versions("week").await.into_iter().filter(|model| model["is_challenger"] == true).collect();
+    assert_eq!((waiting.len(), &waiting[0]["version"]), (1, &Value::from("week/2017-05-03")), "{waiting:?}");
+}
+
+async fn dies_when_trained(shop: &Shop, command: &[&str]) {
+    let mut dying = shop.start_dying("dying", command, "trained");
+    assert!(!dying.wait(crate::shop::PATIENCE).await.expect("an end").success(), "it was to die when a version was trained");
 }
 
 #[tokio::test]

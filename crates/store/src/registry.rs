@@ -257,6 +257,19 @@ impl Registry {
         self.read(&Statement::new(sql)).await?.iter().map(model).collect::<Result<_, _>>().map_err(RegistryError::Read)
     }
 
+    /// The newest version of `frame` about which nothing was decided since it was added. A training that was killed leaves it behind.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn undecided(&self, frame: TimeFrame) -> Result<Option<RegisteredModel>, RegistryError> {
+        let sql = r"select m.*, null as alias from models m
+                    where m.frame = $1 and m.version not in (select version from model_events where event <> 'failed')
+                      and m.version not in (select version from model_aliases)
+                    order by m.trained_at desc, m.version desc limit 1";
+        let rows = self.read(&Statement::new(sql).bind(frame.name())).await?;
+        rows.first().map(model).transpose().map_err(RegistryError::Read)
+    }
+
     async fn aliases(&self) -> Result<BTreeMap<(TimeFrame, String), String>, RegistryError> {
         let rows = self.read(&Statement::new("select * from model_aliases")).await?;
         let entry = |row: &Row| Ok(((frame(row)?, row.text("alias")?.to_owned()), row.text("version")?.to_owned()));

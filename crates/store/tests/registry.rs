@@ -43,6 +43,7 @@ macro_rules! on_every_backend {
 on_every_backend!(
     a_frame_has_one_champion_and_one_challenger,
     rolling_back_twice_goes_back_two_champions,
+    a_version_is_undecided_until_an_event_says_what_becomes_of_it,
     what_was_registered_is_read_back_whole_and_after_a_restart,
     a_version_that_is_added_again_is_replaced,
     processes_that_begin_at_once_share_one_registry,
@@ -109,6 +110,20 @@ async fn rolling_back_twice_goes_back_two_champions(place: Place) -> Result<()> 
     assert_eq!(registry.champions(TimeFrame::Week).await?, ["b", "a"]);
     registry.note(&event("a", ModelEventKind::Refused)).await?;
     assert_eq!(registry.champions(TimeFrame::Week).await?, ["b"]);
+    Ok(())
+}
+
+async fn a_version_is_undecided_until_an_event_says_what_becomes_of_it(place: Place) -> Result<()> {
+    let registry = place.open().await?;
+    let models = register(&registry, &["a", "b"]).await?;
+    assert_eq!(registry.undecided(TimeFrame::Week).await?.as_ref(), models.get(1));
+    assert_eq!(registry.undecided(TimeFrame::Day).await?, None);
+    registry.note(&event("b", ModelEventKind::Failed)).await?;
+    assert_eq!(registry.undecided(TimeFrame::Week).await?.as_ref(), models.get(1), "that a training failed decides nothing");
+    registry.challenge(&event("b", ModelEventKind::Challenged)).await?;
+    assert_eq!(registry.undecided(TimeFrame::Week).await?.as_ref(), models.first());
+    registry.note(&event("a", ModelEventKind::Refused)).await?;
+    assert_eq!(registry.undecided(TimeFrame::Week).await?, None);
     Ok(())
 }
 

@@ -38,6 +38,7 @@ pub use discover::{
     ShopGuess,
 };
 pub use error::{IngestError, ServerFault, SourceError, WarehouseError};
+pub use fail_point::fail_point;
 pub use mapping::{EntityMapping, SourceMapping};
 pub use progress::{Progress, SilentProgress};
 pub use pseudonym::PseudonymKey;
