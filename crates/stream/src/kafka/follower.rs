@@ -99,7 +99,8 @@ impl Follower {
         let topic = settings.keyed_topic.clone();
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", &settings.brokers).set("group.id", format!("{}-follower", settings.group));
-        config.set("enable.auto.commit", "false").set("auto.offset.reset", "earliest").set("fetch.wait.max.ms", "50");
+        config.set("enable.auto.commit", "false").set("auto.offset.reset", "earliest");
+        config.set("fetch.wait.max.ms", "50").set("fetch.queue.backoff.ms", "5");
         let consumer: BaseConsumer = config.create().map_err(WorkerError::kafka("make a consumer"))?;
         let sales = &settings.sales_topic;
         let sources = partitions_of(&consumer, sales)?.ok_or_else(|| WorkerError::NoTopic(sales.clone()))?;

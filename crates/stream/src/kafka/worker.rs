@@ -88,6 +88,8 @@ impl Worker {
             .set("enable.auto.commit", "false")
             .set("auto.offset.reset", "earliest")
             .set("partition.assignment.strategy", "cooperative-sticky")
+            // Without this a worker that has caught up with what was fetched waits a second for more.
+            .set("fetch.queue.backoff.ms", "5")
             .set("session.timeout.ms", "10000")
             .set("heartbeat.interval.ms", "1000")
             .set("max.poll.interval.ms", "600000")
