@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use sellcast_domain::CategoryId;
-use sellcast_domain::window::{BatchSale, Comparison, EventTime, Held, SaleBook, WatermarkSettings};
+use sellcast_domain::window::{BatchTile, Comparison, EventTime, Held, SaleBook, WatermarkSettings};
 
 use crate::event::{Change, Poison, SaleChange};
 use crate::intake::{ChangeCounts, Intake};
@@ -180,7 +180,7 @@ impl Pipeline {
     }
 
     /// Compares with the warehouse, see [`Shard::compare`].
-    pub fn compare(&self, batch: &[BatchSale], from: EventTime, until: EventTime) -> Option<Comparison> {
+    pub fn compare(&self, batch: &[BatchTile], from: EventTime, until: EventTime) -> Option<Comparison> {
         self.shard.compare(batch, from, until)
     }
 

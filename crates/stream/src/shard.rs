@@ -7,7 +7,7 @@ use std::collections::{HashSet, VecDeque};
 use std::path::Path;
 
 use sellcast_domain::window::{
-    Arrival, BatchSale, BookRestore, Comparison, EventTime, Held, Outcome, Repair, SaleBook, TileWidth, Version, WatermarkSettings,
+    Arrival, BatchTile, BookRestore, Comparison, EventTime, Held, Outcome, Repair, SaleBook, TileWidth, Version, WatermarkSettings,
     WindowKey,
 };
 use sellcast_domain::{CategoryId, ProductId, SaleId};
@@ -179,16 +179,21 @@ impl Shard {
         self.touched = Some(Default::default());
     }
 
-    /// Compares the whole hours from `from` to `until` with the sales that the warehouse has of that time; `None` when it was not
-    /// marked before the warehouse was read. Only for a shard that has all categories.
-    pub fn compare(&self, batch: &[BatchSale], from: EventTime, until: EventTime) -> Option<Comparison> {
+    /// Compares the whole hours from `from` to `until` with the tiles that the warehouse has of that time, and those that differ once
+    /// more with their rows, see [`SaleBook::compare`]; `None` when it was not marked before the warehouse was read. Only for a shard
+    /// that has all categories.
+    pub fn compare(&self, batch: &[BatchTile], from: EventTime, until: EventTime) -> Option<Comparison> {
         debug_assert_eq!(self.share, Share::WHOLE);
         let late: HashSet<SaleId> = self.late_ids.iter().copied().collect();
         Some(self.book.compare(batch, [from, until], self.touched.as_ref()?, |sale| late.contains(&sale)))
     }
 
-    /// Makes what a comparison found, but for what changed meanwhile, and ends what [`Shard::mark`] began.
+    /// Makes what a comparison found, but for what changed meanwhile, and ends what [`Shard::mark`] began. A comparison that
+    /// wants rows is not at its end, and nothing is done.
     pub fn repair(&mut self, comparison: &mut Comparison) {
+        if comparison.wanted.is_some() {
+            return;
+        }
         let (sales, products) = self.touched.take().unwrap_or_default();
         let found = comparison.repairs.len();
         comparison.repairs.retain(|repair| match repair {

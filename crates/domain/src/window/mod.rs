@@ -7,6 +7,7 @@
 mod board;
 mod book;
 mod compare;
+mod digest;
 mod distinct;
 mod fact;
 mod hash;
@@ -17,8 +18,9 @@ mod tiles;
 mod watermark;
 
 pub use board::{WindowBoard, WindowValue};
-pub use book::{BatchSale, BookRestore, Comparison, Held, Outcome, Repair, RepairCause, SaleBook, StandingCounts};
+pub use book::{BookRestore, Comparison, Differing, DifferingTile, Held, Outcome, Repair, RepairCause, SaleBook, StandingCounts};
 pub use compare::{TileDifference, differing_tiles};
+pub use digest::{BatchRow, BatchTile, CategoryHour, Digest, Digests};
 pub use distinct::DistinctCustomers;
 pub use fact::{EventTime, InvalidEventTime, SaleFact, Version};
 pub use span::{TileWidth, WindowKey, WindowSpan};

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use sellcast_domain::window::{
-    BatchSale, Comparison, EventTime, StandingCounts, Sums, WatermarkSettings, WindowKey, WindowSpan, WindowValue,
+    BatchTile, Comparison, EventTime, StandingCounts, Sums, WatermarkSettings, WindowKey, WindowSpan, WindowValue,
 };
 use sellcast_domain::{CategoryId, GenerationId, SalesProfile};
 use sellcast_features::SellingHours;
@@ -162,7 +162,7 @@ impl Reconciles for Embedded {
         self.progress.standing().as_of.is_some()
     }
 
-    fn reconcile(&self, batch: &[BatchSale], from: EventTime, until: EventTime) -> Option<Comparison> {
+    fn reconcile(&self, batch: &[BatchTile], from: EventTime, until: EventTime) -> Option<Comparison> {
         let mut found = self.read(|pipeline| pipeline.compare(batch, from, until))??;
         if let Some(Err(error)) = self.write(|pipeline| pipeline.repair(&mut found)) {
             tracing::warn!(%error, "the repaired windows are not saved yet");

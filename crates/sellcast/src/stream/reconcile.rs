@@ -5,7 +5,8 @@ use std::time::{Duration as StdDuration, Instant};
 
 use chrono::{DateTime, Duration, Utc};
 use metrics::counter;
-use sellcast_domain::window::{BatchSale, Comparison, EventTime};
+use sellcast_domain::window::{BatchTile, Comparison, EventTime};
+use sellcast_domain::{Period, ShopDay};
 use sellcast_server::Reconciliation;
 
 use super::shop_time;
@@ -25,8 +26,9 @@ pub(crate) trait Reconciles: Send + Sync {
     /// Whether everything that the source has was followed once.
     fn is_level(&self) -> bool;
 
-    /// Compares and repairs; `None` when the windows were not there when the warehouse began to be read.
-    fn reconcile(&self, batch: &[BatchSale], from: EventTime, until: EventTime) -> Option<Comparison>;
+    /// Compares all tiles of that time, or with their rows those that differed, and repairs; `None` when the windows were not there
+    /// when the warehouse began to be read.
+    fn reconcile(&self, batch: &[BatchTile], from: EventTime, until: EventTime) -> Option<Comparison>;
 }
 
 /// How long the first ingest of a process waits for the stream to catch up.
@@ -53,11 +55,9 @@ impl Engine {
         if until <= from {
             return Ok(());
         }
-        let batch = self.warehouse.sales_since(from).await?;
-        let compare = move || stream.reconcile(&batch, from, until);
-        let Some(found) = tokio::task::spawn_blocking(compare).await? else { return Ok(()) };
+        let Some(found) = self.compare(&stream, from, until).await? else { return Ok(()) };
         counter!(TILES).increment(found.tiles as u64);
-        let report = Arc::new(Reconciliation::new(&found, from, until, now));
+        let mut report = Reconciliation::new(&found, from, until, now);
         if found.is_strange {
             tracing::warn!(
                 tiles = found.tiles,
@@ -76,7 +76,36 @@ impl Engine {
                 "windows compared with the warehouse"
             );
         }
-        self.keep_reconciliation(report);
+        let listed = self.list_forecasts(&mut report, from).await;
+        self.keep_reconciliation(Arc::new(report));
+        listed
+    }
+
+    /// Compares the digests of all tiles, then the rows of those that differ.
+    async fn compare(&self, stream: &Arc<dyn Reconciles>, from: EventTime, until: EventTime) -> anyhow::Result<Option<Comparison>> {
+        let compare = async |batch: Vec<BatchTile>| {
+            let stream = stream.clone();
+            tokio::task::spawn_blocking(move || stream.reconcile(&batch, from, until)).await
+        };
+        let Some(digests) = compare(self.warehouse.tiles_since(from).await?).await? else { return Ok(None) };
+        let Some(differing) = &digests.wanted else { return Ok(Some(digests)) };
+        let rows = compare(self.warehouse.rows_since(from, differing).await?).await?;
+        Ok(rows.map(|rows| Comparison { tiles: digests.tiles, ..rows }))
+    }
+
+    /// Lists the published forecasts of running periods in which touched categories are. Live ones are made from the windows whenever
+    /// the sales have moved on, and a nightly run publishes anew after the ingest, so that each of them is made again.
+    async fn list_forecasts(&self, report: &mut Reconciliation, from: EventTime) -> anyhow::Result<()> {
+        let Some(generation) = self.store.current().filter(|_| report.is_touching()) else { return Ok(()) };
+        let zone = self.config.shop.time_zone;
+        // By the clock that answers go by.
+        let today = ShopDay::of(self.shop_time(), zone);
+        let running = generation.predictions.keys().filter(|frame| Period::starting(**frame, generation.as_of).contains(today));
+        for frame in running {
+            if let Some(document) = self.store.prediction(generation.generation_id, *frame).await? {
+                report.add_forecast(&document, document.period_start.starts_at(zone), from);
+            }
+        }
         Ok(())
     }
 }

@@ -13,7 +13,7 @@ use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{Message as _, Offset, TopicPartitionList};
 use sellcast_domain::CategoryId;
-use sellcast_domain::window::{BatchSale, Comparison, EventTime, SaleBook};
+use sellcast_domain::window::{BatchTile, Comparison, EventTime, SaleBook};
 use tracing::info;
 
 use super::contact::{asker, end_of, is_passing, keyed_partitions, partitions_of};
@@ -61,7 +61,7 @@ impl FollowedWindows {
     }
 
     /// Compares with the warehouse, see [`Shard::compare`]; the follower waits meanwhile.
-    pub fn compare(&self, batch: &[BatchSale], from: EventTime, until: EventTime) -> Option<Comparison> {
+    pub fn compare(&self, batch: &[BatchTile], from: EventTime, until: EventTime) -> Option<Comparison> {
         self.0.read().unwrap_or_else(PoisonError::into_inner).compare(batch, from, until)
     }
 

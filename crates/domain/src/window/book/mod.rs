@@ -10,7 +10,7 @@ mod restore;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry as Place;
 
-pub use reconcile::{BatchSale, Comparison, Repair, RepairCause};
+pub use reconcile::{Comparison, Differing, DifferingTile, Repair, RepairCause};
 pub use restore::BookRestore;
 use serde::{Deserialize, Serialize};
 
