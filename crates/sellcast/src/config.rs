@@ -168,8 +168,9 @@ impl KafkaSection {
         self.worker.unwrap_or(true)
     }
 
-    /// The worker of a data folder.
-    pub(crate) fn worker(&self, dir: &Path, section: &StreamSection) -> WorkerSettings {
+    /// The worker of a data folder. By the data's clock nothing that stands still is idle: only sales tell the time.
+    pub(crate) fn worker(&self, dir: &Path, section: &StreamSection, clock: ClockKind) -> WorkerSettings {
+        let idle_seconds = if clock == ClockKind::Data { u32::MAX } else { WatermarkSettings::default().idle_seconds };
         WorkerSettings {
             brokers: self.brokers.clone(),
             group: self.group.clone().unwrap_or_else(|| "sellcast".to_owned()),
@@ -180,7 +181,7 @@ impl KafkaSection {
             state_folder: self.state_folder.clone().unwrap_or_else(|| dir.join("stream")),
             sales: self.sales.clone(),
             products: self.products.clone(),
-            watermark: WatermarkSettings { lateness_seconds: section.lateness_seconds, ..WatermarkSettings::default() },
+            watermark: WatermarkSettings { lateness_seconds: section.lateness_seconds, idle_seconds },
         }
     }
 }

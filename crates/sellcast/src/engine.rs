@@ -44,6 +44,8 @@ pub(crate) struct Engine {
     /// The windows of the stream that this process follows; they know the engine, so it must not keep them alive.
     windows: OnceLock<Weak<dyn Reconciles>>,
     reconciliation: StdMutex<Option<Arc<Reconciliation>>>,
+    /// The latest sale that was followed, where the data are the clock.
+    sold_until: StdMutex<Option<DateTime<Utc>>>,
     /// One ingest or publication at a time; a training runs beside them.
     nightly: Mutex<()>,
     pub(crate) training: Mutex<()>,
@@ -73,6 +75,7 @@ impl Engine {
             lenders: RwLock::default(),
             windows: OnceLock::new(),
             reconciliation: StdMutex::default(),
+            sold_until: StdMutex::default(),
             nightly: Mutex::new(()),
             training: Mutex::new(()),
         };
@@ -272,7 +275,14 @@ impl Engine {
             return Utc::now();
         }
         // Forecasts are made at the end of the day before: the day that they begin with has just started.
-        self.store.current().map_or_else(Utc::now, |generation| generation.generated_at + chrono::Duration::seconds(2))
+        let begun = self.store.current().map(|generation| generation.generated_at + chrono::Duration::seconds(2));
+        let sold_until = *self.sold_until.lock().unwrap_or_else(PoisonError::into_inner);
+        begun.max(begun.and(sold_until)).unwrap_or_else(Utc::now)
+    }
+
+    /// Notes how far sales were followed, which moves a clock that the data are.
+    pub(crate) fn sold_until(&self, at: DateTime<Utc>) {
+        *self.sold_until.lock().unwrap_or_else(PoisonError::into_inner) = Some(at);
     }
 
     /// As_of of the newest publication.

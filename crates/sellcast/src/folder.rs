@@ -6,6 +6,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 
+/// The registry of models and the job queue, below the data folder.
+pub(crate) const METADATA: &str = "sellcast.db";
+
 /// A data folder held by this process.
 #[derive(Debug)]
 pub(crate) struct Folder {
@@ -55,7 +58,7 @@ impl Folder {
     }
 
     pub(crate) fn metadata(&self) -> PathBuf {
-        self.dir.join("sellcast.db")
+        self.dir.join(METADATA)
     }
 
     pub(crate) fn models(&self) -> PathBuf {

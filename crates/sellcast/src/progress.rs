@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use sellcast_warehouse::Progress;
+use sellcast_warehouse::{Progress, RunRecord};
 
 /// Tells steps and rows.
 pub(crate) struct Reporter {
@@ -78,4 +78,20 @@ impl Progress for Reporter {
             }
         }
     }
+}
+
+/// One line of what a run did.
+pub(crate) fn summary(record: &RunRecord) -> String {
+    let (mut read, mut loaded, mut removed) = (0, 0, 0);
+    let mut rules: Vec<String> = Vec::new();
+    for (entity, counts) in &record.entities {
+        read += counts.read;
+        loaded += counts.loaded;
+        removed += counts.removed;
+        rules.extend(counts.quarantined.iter().map(|(rule, count)| format!("{count} {entity} {rule}")));
+    }
+    let quarantine = if rules.is_empty() { "nothing quarantined".to_owned() } else { format!("quarantined {}", rules.join(", ")) };
+    let removed = if removed == 0 { String::new() } else { format!("removed {removed}, ") };
+    let told: String = record.schema_changes.iter().chain(&record.notes).map(|told| format!("; {told}")).collect();
+    format!("read {read} rows, loaded {loaded}, {removed}{quarantine}, in {:.1} s{told}", record.seconds)
 }

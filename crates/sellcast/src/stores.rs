@@ -56,6 +56,11 @@ impl Stores {
         }
     }
 
+    /// The database of the metadata, unless it is the data folder's file.
+    pub(crate) fn metadata(&self) -> Option<&MetadataAddress> {
+        self.metadata.as_ref().map(|At(address)| address)
+    }
+
     /// Opens the model registry, making it where it is missing.
     pub(crate) async fn registry(&self, folder: &Folder) -> anyhow::Result<Registry> {
         Ok(match &self.metadata {

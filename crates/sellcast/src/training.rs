@@ -287,6 +287,15 @@ impl Engine {
         Ok(self.registry.note(&event(now, model.frame, &model.version, ModelEventKind::Refused, reason, None)).await?)
     }
 
+    /// Takes over what other machines have decided about models since these were loaded.
+    pub(crate) async fn follow_registry(&self) -> anyhow::Result<()> {
+        if self.registry.is_shared() {
+            self.load_champions().await?;
+            self.load_lenders().await?;
+        }
+        Ok(())
+    }
+
     /// Loads the champion of each frame. One that is damaged or from another program is refused with a warning, and the
     /// champion before it serves again; without any, the frame goes on with baselines until the next training.
     ///
@@ -301,6 +310,9 @@ impl Engine {
             tracing::warn!(version = %champion.version, "the files of a champion are on another machine: this one should only serve");
         }
         for champion in models.iter().filter(|model| model.is_champion) {
+            if self.models.read().await.get(&champion.frame).is_some_and(|loaded| loaded.version == champion.version) {
+                continue;
+            }
             let error = match self.load(champion).await {
                 Ok(loaded) => {
                     self.models.write().await.insert(champion.frame, loaded);
@@ -334,6 +346,9 @@ impl Engine {
             let Some(newest) = self.newest(frame).await? else { continue };
             let chosen = DearModels::of_version(&newest.facts).and_then(|dear| dear.chosen());
             if chosen.is_none_or(|chosen| !self.config.forecast.dear_models.set().contains(chosen)) {
+                continue;
+            }
+            if self.lenders.read().await.get(&frame).is_some_and(|loaded| loaded.version == newest.version) {
                 continue;
             }
             match self.load(&newest).await {

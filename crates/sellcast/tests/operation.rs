@@ -13,9 +13,10 @@ const WEEK: &str = "/api/v1/predictions/categories?timeFrame=week&limit=100";
 async fn every_command_explains_itself() {
     let shop = Shop::at(Stage::Mapped).await;
     let overview = run_plain(shop.folder(), &["--help"]).await.done().stdout;
-    for command in
-        ["demo", "init", "check", "ingest", "train", "forecast", "backtest", "models", "replay", "serve", "run", "stream", "config"]
-    {
+    for command in [
+        "demo", "init", "check", "ingest", "train", "forecast", "backtest", "models", "replay", "serve", "run", "work", "jobs", "stream",
+        "config",
+    ] {
         assert!(overview.contains(command), "`{command}` is not in {overview}");
         let help = run_plain(shop.folder(), &[command, "--help"]).await.done().stdout;
         assert!(help.contains("Usage: sellcast") && help.contains(command) && help.lines().count() >= 5, "{help}");

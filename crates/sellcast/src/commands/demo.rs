@@ -9,43 +9,51 @@ use chrono::{DateTime, Utc};
 use clap::Args;
 use sellcast_demo::{Replay, SHOP_ZONE, create_shop, data_folder, demo_config};
 use sellcast_domain::{LiveStatus, Money, ReplayStatus, ShopDay, TimeFrame};
-use sellcast_warehouse::Progress;
+use sellcast_warehouse::{Progress, SilentProgress};
 
-use super::ingest::summary;
+use super::demo_full::Servers;
 use super::serve::{Running, tell};
 use super::{Failure, is_fresh, print};
 use crate::config::Config;
 use crate::engine::Engine;
 use crate::folder::Folder;
-use crate::jobs::{Jobs, Nightly, Train};
-use crate::progress::Reporter;
+use crate::jobs::{Jobs, Nightly, Ticket, Train};
+use crate::progress::{Reporter, summary};
 
 /// First day that is replayed, and the day after the data's last.
-const REPLAY_FROM: &str = "2017-12-01";
-const DATA_ENDS: &str = "2018-01-01";
+pub(super) const REPLAY_FROM: &str = "2017-12-01";
+pub(super) const DATA_ENDS: &str = "2018-01-01";
 /// Steps in which a replayed day's orders are written.
-const STEPS: u32 = 48;
+pub(super) const STEPS: u32 = 48;
 
 #[derive(Args)]
 pub(super) struct Demo {
     /// Folder of the demo; made if missing, taken up where it stopped otherwise.
     #[arg(long, value_name = "DIR", default_value = "./sellcast-demo")]
-    dir: PathBuf,
+    pub(super) dir: PathBuf,
     /// Port to listen on (0 takes a free one).
     #[arg(long, default_value_t = 8080)]
     port: u16,
     /// Stop after the first publication and its models, and just serve.
     #[arg(long)]
-    no_replay: bool,
+    pub(super) no_replay: bool,
     /// Only make the shop with the whole year (or up to --until), ingest it, and end.
     #[arg(long)]
-    prepare: bool,
+    pub(super) prepare: bool,
     /// With --prepare: the first day whose sales are left out.
     #[arg(long, value_name = "DAY", requires = "prepare")]
     until: Option<ShopDay>,
     /// Length of a replayed day (30s, 500ms, 2m).
     #[arg(long, default_value = "30s", value_parser = length)]
-    speed: Duration,
+    pub(super) speed: Duration,
+    /// Only the till of the demo on real servers, with their addresses in FILE; `./dev demo --full` starts all of it.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["port", "until"])]
+    full: Option<PathBuf>,
+    /// Write the configuration of the demo on real servers into FILE, and end.
+    #[arg(long, value_name = "FILE", requires = "servers", hide = true)]
+    write_full_config: Option<PathBuf>,
+    #[command(flatten)]
+    servers: Option<Servers>,
 }
 
 fn length(text: &str) -> Result<Duration, String> {
@@ -61,17 +69,23 @@ fn length(text: &str) -> Result<Duration, String> {
     if (0.1..=3600.0).contains(&seconds) { Ok(Duration::from_secs_f64(seconds)) } else { Err("between 100ms and 60m are allowed".into()) }
 }
 
-fn day(text: &str) -> anyhow::Result<ShopDay> {
+pub(super) fn day(text: &str) -> anyhow::Result<ShopDay> {
     Ok(text.parse()?)
 }
 
 /// The last instant before a day begins: a nightly run's now.
-fn end_before(day: ShopDay) -> DateTime<Utc> {
+pub(super) fn end_before(day: ShopDay) -> DateTime<Utc> {
     day.starts_at(SHOP_ZONE) - chrono::Duration::seconds(1)
 }
 
 impl Demo {
     pub(super) async fn run(self) -> Result<(), Failure> {
+        if let Some((file, servers)) = self.write_full_config.as_ref().zip(self.servers.as_ref()) {
+            return servers.write_config(file);
+        }
+        if let Some(config) = &self.full {
+            return self.drive(config).await;
+        }
         let started = Instant::now();
         let folder = Folder::hold(&self.dir, "demo")?;
         if is_fresh(folder.dir()) {
@@ -132,34 +146,36 @@ impl Demo {
                 first
             }
         };
-        let jobs = Jobs::start(engine).await?;
-        let mut models_follow = !engine.is_trained(as_of).await?;
-        if models_follow {
-            jobs.train(Train { as_of, now: end_before(as_of) }).await?;
+        let jobs = Jobs::open(&engine.config.store, &engine.folder.metadata()).await?;
+        jobs.work(engine, Arc::new(SilentProgress)).await?;
+        let mut first_training = None;
+        if !engine.is_trained(as_of).await? {
+            // A second later than the first publication for the same day: it replaces it.
+            let publish_at = Some(end_before(as_of) + chrono::Duration::milliseconds(500));
+            first_training = Some(jobs.train(Train { as_of, now: end_before(as_of), publish_at }).await?);
         }
         if self.no_replay {
-            if models_follow {
-                self.models_arrive(engine, &jobs, reporter, as_of, started).await?;
+            if let Some(training) = first_training {
+                self.models_arrive(&jobs, &training, reporter, started).await?;
+                tell(engine, end_before(as_of), "");
             }
             return Ok(());
         }
         let mut day = as_of;
         while day < ends {
-            self.replay_day(engine, &replay, day, models_follow).await?;
-            if models_follow {
-                self.models_arrive(engine, &jobs, reporter, as_of, started).await?;
-                models_follow = false;
+            self.replay_day(engine, &replay, day, first_training.is_some()).await?;
+            if let Some(training) = first_training.take() {
+                self.models_arrive(&jobs, &training, reporter, started).await?;
             }
             let next = day + 1;
             self.status(engine, &replay, day, end_before(next), Some("closing the day")).await?;
-            let outcome = jobs.close_day(Nightly { as_of: next, now: end_before(next) }).await?;
-            let asked = outcome.retrain.is_some();
-            match outcome.error {
-                None => reporter.line(&format!("{day} closed: ingested, scored, forecast and published in {:.1} s", outcome.seconds)),
-                Some(error) => bail!("closing {day} failed: {error}"),
-            }
-            if asked || next.days_since(first) % i64::from(engine.config.forecast.retrain_days) == 0 {
-                jobs.train(Train { as_of: next, now: end_before(next) }).await?;
+            let done = match jobs.close_day(Nightly { as_of: next, now: end_before(next), is_asked: false }).await? {
+                Ok(done) => done,
+                Err(error) => bail!("closing {day} failed: {error}"),
+            };
+            reporter.line(&format!("{day} closed: ingested, scored, forecast and published in {:.1} s", done.seconds));
+            if done.retrain.is_some() || next.days_since(first) % i64::from(engine.config.forecast.retrain_days) == 0 {
+                jobs.train(Train { as_of: next, now: end_before(next), publish_at: None }).await?;
             }
             day = next;
         }
@@ -167,25 +183,12 @@ impl Demo {
         self.status(engine, &replay, ends - 1, end_before(ends), None).await
     }
 
-    /// Waits for the first training and publishes what it made.
-    async fn models_arrive(
-        &self,
-        engine: &Arc<Engine>,
-        jobs: &Jobs,
-        reporter: &Reporter,
-        as_of: ShopDay,
-        started: Instant,
-    ) -> anyhow::Result<()> {
-        let outcome = jobs.trained(as_of).await?;
-        if let Some(error) = outcome.error {
+    /// Waits for the first training, which publishes what it made.
+    async fn models_arrive(&self, jobs: &Jobs, training: &Ticket, reporter: &Reporter, started: Instant) -> anyhow::Result<()> {
+        if let Err(error) = jobs.trained(training).await {
             bail!("training failed: {error}");
         }
-        // A second later than the first publication for the same day: it replaces it.
-        engine.publish(as_of, end_before(as_of) + chrono::Duration::milliseconds(500)).await?;
         reporter.line(&format!("trained models have replaced the averages after {:.0} s", started.elapsed().as_secs_f64()));
-        if self.no_replay {
-            tell(engine, end_before(as_of), "");
-        }
         Ok(())
     }
 

@@ -2,10 +2,9 @@
 
 use chrono::{DateTime, Utc};
 use clap::Args;
-use sellcast_warehouse::RunRecord;
 
 use super::{Failure, Place, now, print, print_json};
-use crate::progress::Reporter;
+use crate::progress::{Reporter, summary};
 
 #[derive(Args)]
 pub(super) struct Ingest {
@@ -47,20 +46,4 @@ impl Ingest {
         print(&summary(&record));
         Ok(())
     }
-}
-
-/// One line of what a run did.
-pub(super) fn summary(record: &RunRecord) -> String {
-    let (mut read, mut loaded, mut removed) = (0, 0, 0);
-    let mut rules: Vec<String> = Vec::new();
-    for (entity, counts) in &record.entities {
-        read += counts.read;
-        loaded += counts.loaded;
-        removed += counts.removed;
-        rules.extend(counts.quarantined.iter().map(|(rule, count)| format!("{count} {entity} {rule}")));
-    }
-    let quarantine = if rules.is_empty() { "nothing quarantined".to_owned() } else { format!("quarantined {}", rules.join(", ")) };
-    let removed = if removed == 0 { String::new() } else { format!("removed {removed}, ") };
-    let told: String = record.schema_changes.iter().chain(&record.notes).map(|told| format!("; {told}")).collect();
-    format!("read {read} rows, loaded {loaded}, {removed}{quarantine}, in {:.1} s{told}", record.seconds)
 }

@@ -3,17 +3,20 @@
 mod backtest;
 mod check;
 mod demo;
+mod demo_full;
 mod features;
 mod forecast;
 mod ingest;
 mod init;
 mod init_file;
 mod init_talk;
+mod jobs;
 mod models;
 mod replay;
 mod serve;
 mod stream;
 mod train;
+mod work;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -60,6 +63,10 @@ enum Command {
     Serve(serve::Serve),
     /// Everything in one process: ingest, train, forecast, serve, and again every night.
     Run(serve::Run),
+    /// Do the nightly runs and trainings without serving. Processes on several machines share them by `store.metadata`.
+    Work(work::Work),
+    /// List the nightly runs and trainings that are queued, running and done, or ask for one.
+    Jobs(jobs::Jobs),
     /// Follow the shop's changes on Kafka as one worker of a group, without serving.
     Stream(stream::Stream),
     /// Print every configuration key with its default.
@@ -125,6 +132,8 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Features(command) => Box::pin(command.run()).await,
         Command::Serve(command) => command.run().await,
         Command::Run(command) => Box::pin(command.run()).await,
+        Command::Work(command) => Box::pin(command.run()).await,
+        Command::Jobs(command) => command.run().await,
         Command::Stream(command) => command.run().await,
         Command::Config => {
             print(DEFAULTS);
@@ -165,6 +174,15 @@ fn now(config: &Config, given: Option<DateTime<Utc>>, after_sales: Option<ShopDa
         (Some(now), _, _) => now,
         (None, ClockKind::Data, Some(day)) => day.starts_at(config.shop.time_zone) - chrono::Duration::seconds(1),
         (None, _, _) => Utc::now(),
+    }
+}
+
+/// Waits for Ctrl-C or SIGTERM.
+async fn told_to_stop() -> std::io::Result<()> {
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    tokio::select! {
+        interrupt = tokio::signal::ctrl_c() => interrupt,
+        _ = terminate.recv() => Ok(()),
     }
 }
 

@@ -13,12 +13,10 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::ingest::summary;
-use super::{Failure, Place, print};
+use super::work::start_nights;
+use super::{Failure, Place, print, told_to_stop};
 use crate::engine::Engine;
-use crate::jobs::{Jobs, Nightly, Train};
 use crate::online;
-use crate::progress::Reporter;
 use crate::stream::Following;
 use crate::what_if::Answerer;
 
@@ -84,11 +82,7 @@ impl Running {
 
     /// Waits for Ctrl-C or SIGTERM, then stops.
     pub(super) async fn until_stopped(self) -> anyhow::Result<()> {
-        let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-        tokio::select! {
-            interrupt = tokio::signal::ctrl_c() => interrupt?,
-            _ = terminate.recv() => {}
-        }
+        told_to_stop().await?;
         self.stop.send_replace(true);
         if let Some(following) = self.following {
             following.stop().await;
@@ -116,56 +110,8 @@ impl Run {
         let engine = self.place.engine_with("run", config).await?;
         let server = Running::start(&engine, self.port).await?;
         print(&format!("serving http://{}", server.address));
-        let jobs = Jobs::start(&engine).await?;
-        let working = engine.clone();
-        let work = tokio::spawn(async move {
-            if let Err(error) = nights(&working, &jobs).await {
-                tracing::error!(error = format!("{error:#}"), "the nightly runs have stopped");
-            }
-        });
-        let stopped = server.until_stopped().await;
-        work.abort();
-        Ok(stopped?)
-    }
-}
-
-/// The first run at once, then one shortly after each midnight of the shop, with a training every few days.
-async fn nights(engine: &Arc<Engine>, jobs: &Jobs) -> anyhow::Result<()> {
-    let zone = engine.config.shop.time_zone;
-    let reporter = Reporter::new();
-    let now = Utc::now();
-    let today = ShopDay::of(now, zone);
-    tell(engine, now, "reading the shop's sales");
-    engine.until_level().await;
-    let record = engine.ingest(now, &reporter).await?;
-    reporter.done();
-    eprintln!("{}", summary(&record));
-    tell(engine, now, "making the first forecast");
-    engine.publish(today, now).await?;
-    if !engine.is_trained(today).await? {
-        tell(engine, now, "training models");
-        jobs.train(Train { as_of: today, now }).await?;
-        jobs.trained(today).await?;
-        engine.publish(today, Utc::now()).await?;
-    }
-    let mut last_training = today;
-    loop {
-        let tomorrow = ShopDay::of(Utc::now(), zone) + 1;
-        // Five minutes for the last till to report; known times are checked by the ingest anyway.
-        let wake = tomorrow.starts_at(zone) + chrono::Duration::minutes(5);
-        tell(engine, Utc::now(), "");
-        tokio::time::sleep((wake - Utc::now()).to_std().unwrap_or_default()).await;
-        let now = Utc::now();
-        tell(engine, now, "closing the day");
-        let outcome = jobs.close_day(Nightly { as_of: tomorrow, now }).await?;
-        let asked = outcome.retrain.is_some();
-        if let Some(error) = outcome.error {
-            tracing::error!(error, "the nightly run failed; the former forecast stays, the next night tries again");
-        }
-        if asked || tomorrow.days_since(last_training) >= i64::from(engine.config.forecast.retrain_days) {
-            last_training = tomorrow;
-            jobs.train(Train { as_of: tomorrow, now }).await?;
-        }
+        start_nights(&engine).await?;
+        Ok(server.until_stopped().await?)
     }
 }
 

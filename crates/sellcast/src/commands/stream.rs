@@ -5,9 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context;
 use clap::Args;
-use tokio::signal::unix::{SignalKind, signal};
 
-use super::{Failure, Place, usage};
+use super::{Failure, Place, told_to_stop, usage};
 use crate::stream::work;
 
 #[derive(Args)]
@@ -22,15 +21,13 @@ impl Stream {
         let kafka = config.stream.kafka.as_ref().context(
             "no `[stream.kafka]` in the configuration: a worker of its own needs Kafka; an outbox is followed by `sellcast serve` and `run`",
         );
-        let settings = kafka.map_err(usage)?.worker(&self.place.dir, &config.stream);
+        let settings = kafka.map_err(usage)?.worker(&self.place.dir, &config.stream, config.shop.clock);
         let stop = Arc::new(AtomicBool::new(false));
         let halt = stop.clone();
         let mut working = tokio::task::spawn_blocking(move || work(&settings, &halt));
-        let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
         tokio::select! {
             worked = &mut working => return Ok(worked.context("the worker panicked")?),
-            interrupt = tokio::signal::ctrl_c() => interrupt.context("cannot listen for Ctrl-C")?,
-            _ = terminate.recv() => {}
+            told = told_to_stop() => told.context("cannot listen for Ctrl-C and SIGTERM")?,
         }
         stop.store(true, Ordering::Relaxed);
         Ok(working.await.context("the worker panicked")?)

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use sellcast_domain::window::{BatchSale, Comparison, EventTime, SaleBook, StandingCounts, Sums, WindowKey, WindowSpan, WindowValue};
+use sellcast_domain::window::{BatchTile, Comparison, EventTime, SaleBook, StandingCounts, Sums, WindowKey, WindowSpan, WindowValue};
 use sellcast_domain::{CategoryId, GenerationId, SalesProfile};
 use sellcast_features::SellingHours;
 use sellcast_server::{LiveSales, Reconciliation, Standing};
@@ -17,7 +17,7 @@ use tokio::runtime::Handle;
 use super::progress::Progress;
 use super::reconcile::Reconciles;
 use super::selling_hours;
-use crate::config::{KafkaSection, StreamSection};
+use crate::config::{ClockKind, KafkaSection, StreamSection};
 use crate::engine::Engine;
 
 /// Between two attempts.
@@ -41,7 +41,7 @@ impl Kafka {
     pub(super) fn new(engine: &Arc<Engine>, kafka: &KafkaSection, section: &StreamSection) -> Self {
         Self {
             engine: engine.clone(),
-            settings: kafka.worker(engine.folder.dir(), section),
+            settings: kafka.worker(engine.folder.dir(), section, engine.config.shop.clock),
             state: engine.folder.stream().join("follower.redb"),
             works: kafka.works(),
             windows: RwLock::new(None),
@@ -79,8 +79,15 @@ impl Kafka {
     fn note(&self, status: FollowerStatus, runtime: &Handle) {
         *self.status.lock().unwrap_or_else(PoisonError::into_inner) = status;
         self.progress.set(status.read);
-        if let Some(as_of) = status.as_of.and_then(instant) {
-            self.progress.reached(as_of);
+        if self.engine.config.shop.clock == ClockKind::Data {
+            // The latest sale is the shop's time; without any it is the newest forecast's.
+            if let Some(head) = self.read(|book| book.board().head()).filter(|head| *head > EventTime::default()).and_then(instant) {
+                self.engine.sold_until(head);
+            }
+        }
+        if let Some(heard) = status.as_of.and_then(instant) {
+            let is_system = self.engine.config.shop.clock == ClockKind::System;
+            self.progress.reached(heard, if is_system { heard } else { self.engine.shop_time() });
         }
         // Each publication may have brought other categories and other habits.
         let newest = self.engine.store.current().map(|generation| generation.generation_id);
@@ -120,10 +127,12 @@ impl Reconciles for Kafka {
         self.progress.standing().as_of.is_some()
     }
 
-    fn reconcile(&self, batch: &[BatchSale], from: EventTime, until: EventTime) -> Option<Comparison> {
+    fn reconcile(&self, batch: &[BatchTile], from: EventTime, until: EventTime) -> Option<Comparison> {
         let windows = self.kept()?;
         let mut found = windows.compare(batch, from, until)?;
         windows.repair(&mut found);
+        // Whoever shows live forecasts makes them anew.
+        self.progress.add(found.repairs.len() as u64);
         Some(found)
     }
 }

@@ -16,6 +16,8 @@ pub(super) struct Progress {
 #[derive(Debug)]
 struct State {
     as_of: Option<DateTime<Utc>>,
+    /// The same by this machine's clock, where it is told.
+    heard: Option<DateTime<Utc>>,
     read: u64,
     heard_at: Instant,
 }
@@ -23,7 +25,7 @@ struct State {
 impl Progress {
     /// A stream that may be silent for `limit`.
     pub(super) fn new(limit: Duration) -> Self {
-        Self { state: Mutex::new(State { as_of: None, read: 0, heard_at: Instant::now() }), limit }
+        Self { state: Mutex::new(State { as_of: None, heard: None, read: 0, heard_at: Instant::now() }), limit }
     }
 
     /// Everything up to `as_of` is read, by the shop's clock.
@@ -32,9 +34,10 @@ impl Progress {
         (state.as_of, state.heard_at) = (Some(as_of), Instant::now());
     }
 
-    /// Everything up to `as_of` is read; to hear the same again is no sign of life.
-    pub(super) fn reached(&self, as_of: DateTime<Utc>) {
-        if self.lock().as_of < Some(as_of) {
+    /// Everything up to `heard` by this machine's clock, `as_of` by the shop's, is read; to hear the same again is no sign of life.
+    pub(super) fn reached(&self, heard: DateTime<Utc>, as_of: DateTime<Utc>) {
+        if self.lock().heard < Some(heard) {
+            self.lock().heard = Some(heard);
             self.caught_up(as_of);
         }
     }

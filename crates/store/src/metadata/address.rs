@@ -20,6 +20,13 @@ pub struct MetadataAddress {
     place: String,
 }
 
+impl MetadataAddress {
+    /// How to connect to it, for others that keep tables of their own there.
+    pub fn connect_options(&self) -> &PgConnectOptions {
+        &self.options
+    }
+}
+
 impl FromStr for MetadataAddress {
     type Err = InvalidMetadataAddress;
 
