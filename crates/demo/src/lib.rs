@@ -7,6 +7,7 @@ mod catalogue;
 mod config;
 mod customers;
 mod data;
+mod mirror;
 mod names;
 mod replay;
 mod schema;
@@ -14,7 +15,8 @@ mod shop;
 mod text;
 mod tree;
 
-pub use config::{NOT_GOODS, demo_config};
+pub use config::{FullDemoServices, NOT_GOODS, demo_config, full_demo_config};
 pub use data::{SHOP_ZONE, data_folder};
+pub use mirror::Mirror;
 pub use replay::{Replay, Written};
 pub use shop::{ShopSummary, create_shop};

@@ -1,5 +1,6 @@
-//! The demo's data, shop and replay, on the real Parquet files and a real SQLite database.
+//! The demo's data, shop, replay and mirror, on the real Parquet files and real SQLite and PostgreSQL databases.
 
+mod mirror;
 mod replay;
 mod shop;
 
