@@ -107,16 +107,25 @@ impl Demo {
                 first
             }
         };
+        let mut first_training = None;
         if config.store.registry(folder).await?.models().await?.is_empty() {
             let publish_at = Some(end_before(today) + chrono::Duration::milliseconds(500));
-            let training = jobs.train(Train { as_of: today, now: end_before(today), publish_at }).await?;
-            if let Err(error) = jobs.trained(&training).await {
-                bail!("training failed: {error}");
-            }
-            reporter.line(&format!("trained models have replaced the averages after {:.0} s", started.elapsed().as_secs_f64()));
+            first_training = Some(jobs.train(Train { as_of: today, now: end_before(today), publish_at }).await?);
         }
-        while today < ends && !self.no_replay {
-            self.sell(&replay, mirror, today).await?;
+        loop {
+            let is_over = today >= ends || self.no_replay;
+            if !is_over {
+                self.sell(&replay, mirror, today).await?;
+            }
+            if let Some(training) = first_training.take() {
+                if let Err(error) = jobs.trained(&training).await {
+                    bail!("training failed: {error}");
+                }
+                reporter.line(&format!("trained models have replaced the averages after {:.0} s", started.elapsed().as_secs_f64()));
+            }
+            if is_over {
+                break;
+            }
             let next = today + 1;
             let (seconds, retrain) = close(&jobs, next).await?;
             reporter.line(&format!("{today} closed: ingested, scored, forecast and published in {seconds:.1} s"));
