@@ -204,11 +204,11 @@ fn each_tile_that_differs_tells_its_causes_and_what_both_sides_have() {
     let (book, rows) = differing();
     let found = compare(&book, &rows, [book.board().begins_at(), at(9 * 3_600)], &nothing(), |sale| sale == SaleId::from(9));
     let hour_of = |tile: &CategoryHour| tile.hour - START as u32 / 3600;
-    let told: Vec<(u32, i64, Vec<(RepairCause, usize)>, [i64; 2])> = found
+    let told: Vec<_> = found
         .differing
         .iter()
         .map(|tile| {
-            let causes = tile.causes.iter().map(|(cause, rows)| (*cause, *rows)).collect();
+            let causes: Vec<_> = tile.causes.iter().map(|(cause, rows)| (*cause, *rows)).collect();
             let amounts = [tile.stream, tile.warehouse].map(|sums| sums.amount.cents());
             (hour_of(&tile.place), tile.place.category.map_or(0, CategoryId::get), causes, amounts)
         })
