@@ -3,6 +3,7 @@
 mod chain;
 mod debezium;
 mod faults;
+mod full_disk;
 mod kafka;
 mod mariadb;
 mod outbox;

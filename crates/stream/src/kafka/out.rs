@@ -87,7 +87,8 @@ impl Out {
     pub(super) fn flush(&self) -> Result<(), WorkerError> {
         let failed = |error| WorkerError::kafka(format!("write to `{}`", self.topic))(error);
         self.producer.flush(PATIENCE).map_err(failed)?;
-        match self.producer.context().0.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        // It stays: whoever saves again after a failure must not save positions of what never arrived.
+        match self.producer.context().0.lock().unwrap_or_else(PoisonError::into_inner).clone() {
             Some(error) => Err(failed(error)),
             None => Ok(()),
         }

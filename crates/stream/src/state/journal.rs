@@ -120,6 +120,15 @@ impl Journal {
         }
     }
 
+    /// Adds what changed after what this one has.
+    pub(super) fn append(&mut self, later: Self) {
+        if self.0.is_empty() {
+            self.0 = later.0;
+        } else {
+            self.0.extend_from_slice(&later.0);
+        }
+    }
+
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.0
     }

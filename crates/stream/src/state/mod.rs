@@ -3,16 +3,21 @@
 //! acknowledged and is read again.
 //!
 //! One process at a time can open a file; a worker that was paused keeps its partitions until it is gone.
+//!
+//! A write that fails, as on a full disk, takes nothing away: the file holds what was saved before, and the next attempt opens
+//! it anew, as redb wants it, and saves all that is new since then.
 
+mod error;
 mod journal;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+pub use error::StateError;
 pub use journal::Damaged;
 pub(crate) use journal::Journal;
 use journal::Room;
-use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition};
+use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition};
 use sellcast_domain::window::{EventTime, StandingCounts, Watermark};
 use serde::{Deserialize, Serialize};
 
@@ -26,6 +31,7 @@ const META_KEY: &str = "meta";
 const ROOM: &str = "room";
 const DEAD: TableDefinition<u64, &[u8]> = TableDefinition::new("dead_letters");
 const LATE: TableDefinition<u64, &[u8]> = TableDefinition::new("late");
+const TABLES: usize = 4;
 
 /// Late sales that are listed; the oldest go first, all are counted.
 const LATE_KEPT: u64 = 10_000;
@@ -34,32 +40,6 @@ const SPARE: usize = 16 << 20;
 const APPENDAGES: u32 = 600;
 /// Pages that redb keeps in memory for each file.
 const CACHE: usize = 8 << 20;
-
-/// The state cannot be read or written.
-#[derive(Debug, thiserror::Error)]
-pub enum StateError {
-    /// Another process has it open.
-    #[error("the state `{0}` is in use by another process: each partition is kept by one worker at a time")]
-    InUse(PathBuf),
-    /// The file cannot be read or written.
-    #[error("cannot {step} the state `{path}`")]
-    Database {
-        /// Which file.
-        path: PathBuf,
-        /// What was tried.
-        step: &'static str,
-        /// Why not.
-        source: Box<redb::Error>,
-    },
-    /// Its content makes no sense.
-    #[error("the state `{path}` is damaged: remove it and the worker reads its partition from the start")]
-    Damaged {
-        /// Which file.
-        path: PathBuf,
-        /// What is wrong.
-        source: Box<dyn std::error::Error + Send + Sync>,
-    },
-}
 
 /// How far a source was read.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -103,12 +83,27 @@ pub struct DeadLetter {
 /// An open state file.
 #[derive(Debug)]
 pub struct StateFile {
-    database: Database,
+    /// Absent from a failed write until the next one.
+    database: Option<Database>,
     path: PathBuf,
+    /// What stands in `meta`: as it was saved last, and as a failed attempt may have saved it after all.
+    known: [Vec<u8>; 2],
+    next: Next,
+    /// Changes that failed attempts took from the shard, if the journal need not be written anew.
+    unsaved: Journal,
     /// Bytes and parts since the journal was last written anew, and its bytes then.
     appended: usize,
     appendages: u32,
     whole: usize,
+}
+
+/// Numbers of the next rows of the tables. They stay when an attempt fails, so that the next one writes over what the failed
+/// one may have saved after all.
+#[derive(Clone, Copy, Debug)]
+struct Next {
+    piece: u64,
+    dead: u64,
+    late: u64,
 }
 
 /// Everything that is saved in one transaction.
@@ -125,38 +120,31 @@ impl StateFile {
     /// # Errors
     /// When another process has it, or it cannot be read.
     pub fn open(path: &Path) -> Result<(Self, Meta), StateError> {
-        let failed = |error: redb::Error| StateError::Database { path: path.to_owned(), step: "open", source: Box::new(error) };
         if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder).map_err(|error| failed(error.into()))?;
+            std::fs::create_dir_all(folder).map_err(|error| StateError::failed(path, "open", error.into()))?;
         }
-        let database = Database::builder().set_cache_size(CACHE).create(path).map_err(|error| match error {
-            redb::DatabaseError::DatabaseAlreadyOpen => StateError::InUse(path.to_owned()),
-            error => failed(error.into()),
-        })?;
-        let mut file = Self { database, path: path.to_owned(), appended: 0, appendages: 0, whole: 0 };
-        let meta = file.read_meta().map_err(failed)?;
-        let meta = meta.map_or(Ok(Meta::default()), |bytes| serde_json::from_slice(&bytes).map_err(|error| file.damaged(error)))?;
+        let (database, bytes, next) = open_database(path)?;
+        let meta = if bytes.is_empty() { Ok(Meta::default()) } else { serde_json::from_slice(&bytes) };
+        let meta = meta.map_err(|error| StateError::damaged(path, error))?;
+        let file = Self {
+            database: Some(database),
+            path: path.to_owned(),
+            known: [bytes.clone(), bytes],
+            next,
+            unsaved: Journal::default(),
+            appended: 0,
+            appendages: 0,
+            whole: 0,
+        };
         Ok((file, meta))
-    }
-
-    fn read_meta(&mut self) -> Result<Option<Vec<u8>>, redb::Error> {
-        let write = self.database.begin_write()?;
-        write.open_table(JOURNAL)?;
-        write.open_table(DEAD)?;
-        write.open_table(LATE)?;
-        let meta = write.open_table(META)?.get(META_KEY)?.map(|value| value.value().to_vec());
-        write.commit()?;
-        Ok(meta)
     }
 
     /// Makes a shard's book and windows again from the journal.
     pub(crate) fn restore(&mut self, shard: &mut Shard, meta: &Meta) -> Result<(), StateError> {
-        let path = self.path.clone();
-        let failed = |error: redb::Error| StateError::Database { path: path.clone(), step: "read", source: Box::new(error) };
         let mut damaged = None;
         let mut book = shard.restore(meta.head);
         let mut read = || -> Result<(usize, u32), redb::Error> {
-            let transaction = self.database.begin_read()?;
+            let transaction = self.begin_read()?;
             if let Some(room) = transaction.open_table(META)?.get(ROOM)?.and_then(|bytes| Room::from_bytes(bytes.value())) {
                 // A row has five bytes at least: no wrong number may ask for more than the file can hold.
                 let most = self.size_bytes() / 5;
@@ -174,34 +162,39 @@ impl StateFile {
             }
             Ok((bytes, pieces))
         };
-        (self.whole, self.appendages) = read().map_err(failed)?;
+        let found = read();
+        (self.whole, self.appendages) = found.map_err(|error| StateError::failed(&self.path, "read", error))?;
         if let Some(error) = damaged {
-            return Err(self.damaged(error));
+            return Err(StateError::damaged(&self.path, error));
         }
         shard.go_on(book.finish(meta.counts));
         shard.remember_late(self.late_sales()?);
         Ok(())
     }
 
-    /// Saves in one transaction; when this returns, what it says was read need never be read again.
+    /// Saves in one transaction; when this returns, what it says was read need never be read again. When it fails, the file
+    /// is as before, and the next attempt must be given the same dead letters first.
     pub(crate) fn save(&mut self, save: Save<'_>) -> Result<(), StateError> {
-        let (mut journal, mut late, mut is_whole) = (Journal::default(), Vec::new(), false);
+        let meta = serde_json::to_vec(save.meta).map_err(|error| StateError::damaged(&self.path, error))?;
+        let (mut journal, mut late, mut is_whole) = (std::mem::take(&mut self.unsaved), Vec::new(), false);
         let mut shard = save.shard;
         if let Some(shard) = shard.as_deref_mut() {
-            (journal, late) = shard.take_journal();
+            let (changes, came_late) = shard.take_journal();
+            journal.append(changes);
+            late = came_late;
             is_whole = self.appended + journal.bytes().len() > self.whole + SPARE || self.appendages >= APPENDAGES;
         }
         let whole = shard.as_deref().filter(|_| is_whole).map(Shard::book);
-        let mut length = 0;
+        let (mut length, mut next) = (0, self.next);
+        self.known[1].clone_from(&meta);
         let written = self.write(|write| {
             let mut table = write.open_table(JOURNAL)?;
-            let mut next = table.last()?.map_or(0, |(number, _)| number.value() + 1);
             if whole.is_some() {
                 table.retain(|_, _| false)?;
             }
             let mut insert = |piece: &Journal| -> Result<(), redb::Error> {
-                table.insert(next, piece.bytes())?;
-                next += 1;
+                table.insert(next.piece, piece.bytes())?;
+                next.piece += 1;
                 length += piece.bytes().len();
                 Ok(())
             };
@@ -211,24 +204,28 @@ impl StateFile {
             } else if !journal.bytes().is_empty() {
                 insert(&journal)?;
             }
-            append(&mut write.open_table(DEAD)?, save.dead)?;
+            append(&mut write.open_table(DEAD)?, &mut next.dead, save.dead)?;
             let mut table = write.open_table(LATE)?;
-            append(&mut table, &late)?;
+            append(&mut table, &mut next.late, &late)?;
             while table.len()? > LATE_KEPT {
                 table.pop_first()?;
             }
-            let bytes = serde_json::to_vec(save.meta).map_err(|error| redb::Error::Io(error.into()))?;
-            write.open_table(META)?.insert(META_KEY, bytes.as_slice())?;
+            write.open_table(META)?.insert(META_KEY, meta.as_slice())?;
             Ok(())
         });
         if written.is_err() {
-            // A full disk: the next attempt must save what this one took from the shard.
-            self.appendages = APPENDAGES;
+            // A full disk: the next attempt must save what this one took from the shard. A whole journal has it anyway.
+            if is_whole {
+                self.appendages = APPENDAGES;
+            } else {
+                self.unsaved = journal;
+            }
             if let Some(shard) = shard {
                 shard.put_back(late);
             }
             return written;
         }
+        (self.next, self.known[0]) = (next, meta);
         if is_whole {
             (self.whole, self.appended, self.appendages) = (length, 0, 0);
         } else {
@@ -272,42 +269,80 @@ impl StateFile {
 
     fn list<T: for<'de> Deserialize<'de>>(&self, table: TableDefinition<u64, &[u8]>) -> Result<Vec<(u64, T)>, StateError> {
         let read = || -> Result<Vec<(u64, Vec<u8>)>, redb::Error> {
-            let transaction = self.database.begin_read()?;
+            let transaction = self.begin_read()?;
             let table = transaction.open_table(table)?;
             let rows = table.iter()?;
             rows.map(|row| row.map(|(number, value)| (number.value(), value.value().to_vec())).map_err(Into::into)).collect()
         };
-        let rows = read().map_err(|error| self.failed("read", error))?;
+        let rows = read().map_err(|error| StateError::failed(&self.path, "read", error))?;
         let parse = |(number, bytes): (u64, Vec<u8>)| {
-            serde_json::from_slice(&bytes).map(|value| (number, value)).map_err(|error| self.damaged(error))
+            serde_json::from_slice(&bytes).map(|value| (number, value)).map_err(|error| StateError::damaged(&self.path, error))
         };
         rows.into_iter().map(parse).collect()
     }
 
-    fn write(&self, work: impl FnOnce(&redb::WriteTransaction) -> Result<(), redb::Error>) -> Result<(), StateError> {
+    fn begin_read(&self) -> Result<ReadTransaction, redb::Error> {
+        Ok(self.database.as_ref().ok_or(redb::Error::PreviousIo)?.begin_read()?)
+    }
+
+    /// After a failed write redb refuses everything until the file is opened anew: it is closed then, and opened by the next.
+    fn write(&mut self, work: impl FnOnce(&redb::WriteTransaction) -> Result<(), redb::Error>) -> Result<(), StateError> {
+        let database = match self.database.take() {
+            Some(database) => database,
+            None => self.open_anew()?,
+        };
         let attempt = || -> Result<(), redb::Error> {
-            let write = self.database.begin_write()?;
+            let write = database.begin_write()?;
             work(&write)?;
             write.commit()?;
             Ok(())
         };
-        attempt().map_err(|error| self.failed("write", error))
+        attempt().map_err(|error| StateError::failed(&self.path, "write", error))?;
+        self.database = Some(database);
+        Ok(())
     }
 
-    fn failed(&self, step: &'static str, error: redb::Error) -> StateError {
-        StateError::Database { path: self.path.clone(), step, source: Box::new(error) }
-    }
-
-    fn damaged(&self, error: impl std::error::Error + Send + Sync + 'static) -> StateError {
-        StateError::Damaged { path: self.path.clone(), source: Box::new(error) }
+    /// While it was closed another process may have taken it: what that one saved must not be overwritten.
+    fn open_anew(&self) -> Result<Database, StateError> {
+        let (database, meta, _) = open_database(&self.path)?;
+        if self.known.contains(&meta) { Ok(database) } else { Err(StateError::Changed(self.path.clone())) }
     }
 }
 
-fn append<T: Serialize>(table: &mut redb::Table<'_, u64, &[u8]>, rows: &[T]) -> Result<(), redb::Error> {
-    let next = table.last()?.map_or(0, |(number, _)| number.value() + 1);
-    for (number, row) in (next..).zip(rows) {
+/// Opens a file, or makes it, and reads what stands in `meta`, which is nothing before the first save.
+fn open_database(path: &Path) -> Result<(Database, Vec<u8>, Next), StateError> {
+    let failed = |error: redb::Error| StateError::failed(path, "open", error);
+    let database = Database::builder().set_cache_size(CACHE).create(path).map_err(|error| match error {
+        redb::DatabaseError::DatabaseAlreadyOpen => StateError::InUse(path.to_owned()),
+        error => failed(error.into()),
+    })?;
+    let look = || -> Result<(Vec<u8>, Next), redb::Error> {
+        // Nothing is written to a file that has all tables: it can be opened on a full disk too.
+        if database.begin_read()?.list_tables()?.count() < TABLES {
+            let write = database.begin_write()?;
+            write.open_table(JOURNAL)?;
+            write.open_table(META)?;
+            write.open_table(DEAD)?;
+            write.open_table(LATE)?;
+            write.commit()?;
+        }
+        let read = database.begin_read()?;
+        let next = |table: TableDefinition<u64, &'static [u8]>| -> Result<u64, redb::Error> {
+            Ok(read.open_table(table)?.last()?.map_or(0, |(number, _)| number.value() + 1))
+        };
+        let next = Next { piece: next(JOURNAL)?, dead: next(DEAD)?, late: next(LATE)? };
+        let meta = read.open_table(META)?.get(META_KEY)?.map(|value| value.value().to_vec());
+        Ok((meta.unwrap_or_default(), next))
+    };
+    let (meta, next) = look().map_err(failed)?;
+    Ok((database, meta, next))
+}
+
+fn append<T: Serialize>(table: &mut redb::Table<'_, u64, &[u8]>, next: &mut u64, rows: &[T]) -> Result<(), redb::Error> {
+    for row in rows {
         let bytes = serde_json::to_vec(row).map_err(|error| redb::Error::Io(error.into()))?;
-        table.insert(number, bytes.as_slice())?;
+        table.insert(*next, bytes.as_slice())?;
+        *next += 1;
     }
     Ok(())
 }
