@@ -218,7 +218,7 @@ async fn a_killed_fill_leaves_nothing_and_the_next_one_fills() {
         _ = pair.mirror.fill(&progress) => panic!("the fill was not stopped"),
     }
     assert_eq!(pair.number("select count(*) from pg_tables where schemaname = 'public'").await, 0);
-    let error = pair.mirror.follow().await.expect_err("a refusal").to_string();
+    let error = format!("{:#}", pair.mirror.follow().await.expect_err("a refusal"));
     assert!(error.contains("not filled yet"), "{error}");
     let filled = pair.mirror.fill(&|_, _| {}).await.expect("a fill");
     assert_eq!(filled, pair.agrees().await);

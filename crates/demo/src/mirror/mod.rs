@@ -12,24 +12,25 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use futures::TryStreamExt;
 use futures::stream::BoxStream;
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::postgres::PgConnectOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions};
-use sqlx::{AssertSqlSafe, ConnectOptions, PgConnection, SqliteConnection};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, SqliteConnection};
 
 use tables::{KEYS, TABLES, Table};
 
 /// Sent to PostgreSQL at once.
 const CHUNK_BYTES: usize = 256 * 1024;
 
-/// The two ends of the copy, each with one connection that is made again when it is lost.
+/// The two ends of the copy. Each fill and each step connects to PostgreSQL anew: after a `COPY` that was given up halfway, a
+/// connection is out of step with its server.
 #[derive(Debug)]
 pub struct Mirror {
     shop: SqlitePool,
-    database: PgPool,
+    database: PgConnectOptions,
 }
 
 impl Mirror {
-    /// Opens the SQLite shop at `shop` for reading and connects to the PostgreSQL database, which must be empty or a mirror of
+    /// Opens the SQLite shop at `shop` for reading and tries the PostgreSQL database, which must be empty or a mirror of
     /// this shop.
     ///
     /// # Errors
@@ -47,12 +48,9 @@ impl Mirror {
             .connect_with(from)
             .await
             .with_context(|| format!("cannot open `{}`", shop.display()))?;
-        let to: PgConnectOptions = database_url.parse().context("the mirror's address is no PostgreSQL URL")?;
-        let database = PgPoolOptions::new()
-            .max_connections(1)
-            .connect_with(to.application_name("sellcast demo").disable_statement_logging())
-            .await
-            .context("cannot connect to the mirror's PostgreSQL database")?;
+        let database: PgConnectOptions = database_url.parse().context("the mirror's address is no PostgreSQL URL")?;
+        let database = database.application_name("sellcast demo").disable_statement_logging();
+        database.connect().await.context("cannot connect to the mirror's PostgreSQL database")?.close().await?;
         Ok(Self { shop: from, database })
     }
 
@@ -63,7 +61,8 @@ impl Mirror {
     /// When the database has tables of these names that are no mirror, or one of the two databases fails.
     pub async fn fill(&self, progress: &(dyn Fn(&str, u64) + Sync)) -> Result<u64> {
         let mut shop = self.shop.begin().await.context("cannot read the shop")?;
-        let mut database = self.database.begin().await.context("cannot reach the mirror")?;
+        let mut connection = self.database.connect().await.context("cannot reach the mirror")?;
+        let mut database = connection.begin().await.context("cannot write into the mirror")?;
         let is_filled: bool =
             sqlx::query_scalar("select to_regclass('public.mirror_position') is not null").fetch_one(&mut *database).await?;
         if is_filled {
@@ -96,7 +95,8 @@ impl Mirror {
     /// When the mirror is not filled yet or is one of another shop, or one of the two databases fails.
     pub async fn follow(&self) -> Result<u64> {
         let mut shop = self.shop.begin().await.context("cannot read the shop")?;
-        let mut database = self.database.begin().await.context("cannot reach the mirror")?;
+        let mut connection = self.database.connect().await.context("cannot reach the mirror")?;
+        let mut database = connection.begin().await.context("cannot write into the mirror")?;
         let position: i64 = sqlx::query_scalar("select change_id from mirror_position for update")
             .fetch_one(&mut *database)
             .await
