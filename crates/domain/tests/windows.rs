@@ -342,3 +342,20 @@ fn a_window_slides_by_its_tile_and_past_ones_can_be_read_while_their_tiles_are_k
     assert!(board.expire());
     assert_eq!(board.keys().count(), 0);
 }
+
+#[test]
+fn a_product_with_a_sample_takes_its_customers_along_within_the_error_that_is_told() {
+    let (product, [from, to]) = (ProductId::from(1), [1, 2].map(CategoryId::from));
+    let mut sales: Vec<(SaleFact, Option<CategoryId>)> = (0..3_000).map(|n| (fact(1, n, 1, 100, n), Some(from))).collect();
+    sales.extend((3_000..3_500).map(|n| (fact(2, n, 1, 100, n), Some(from))));
+    sales.extend((4_000..4_500).map(|n| (fact(3, n, 1, 100, n), Some(to))));
+    let mut board = WindowBoard::of_batch(sales, at(4_500), SLACK_MINUTES);
+    let customers = |board: &WindowBoard, category| board.window(WindowKey::Category(category), WindowSpan::Week).customers;
+    assert_eq!((customers(&board, from).estimate, customers(&board, from).standard_error), (3_500, 0.0));
+    board.move_product(product, Some(from), Some(to));
+    for (category, truth) in [(from, 500.0), (to, 3_500.0)] {
+        let found = customers(&board, category);
+        let error = (found.estimate as f64 - truth).abs();
+        assert!(found.standard_error > 0.0 && error < 4.0 * found.standard_error, "{truth}: {found:?}");
+    }
+}

@@ -47,6 +47,15 @@ impl CustomerSample {
         self.purchases.push(purchase(minute, customer));
     }
 
+    /// Leaves out the customers that another sample cannot have, so that what is added of it or taken away is all there is of those
+    /// that stay.
+    pub(super) fn thin_to(&mut self, other: &Self) {
+        if other.zeros > self.zeros {
+            self.zeros = other.zeros;
+            self.purchases.retain(|purchase| (*purchase as u32).leading_zeros() >= other.zeros);
+        }
+    }
+
     /// Makes room for this many more purchases.
     pub(super) fn make_room(&mut self, purchases: usize) {
         self.purchases.reserve_exact(purchases);

@@ -79,6 +79,7 @@ impl KeySeries {
     /// Adds all that another series has, customers included.
     pub(super) fn add_all(&mut self, other: &Self, limit: usize, frontier: Frontier) {
         self.add_tiles(other, |sums| sums, frontier);
+        self.customers.thin_to(&other.customers);
         for (minute, customer) in other.customers.purchases() {
             self.add_customer(minute, customer, limit, frontier);
         }
@@ -87,6 +88,7 @@ impl KeySeries {
     /// Takes away all that another series has, customers included.
     pub(super) fn retract_all(&mut self, other: &Self, frontier: Frontier) {
         self.add_tiles(other, |sums| -sums, frontier);
+        self.customers.thin_to(&other.customers);
         for (minute, customer) in other.customers.purchases() {
             self.retract_customer(minute, customer);
         }
