@@ -44,7 +44,7 @@ pub(crate) struct Engine {
     /// The windows of the stream that this process follows; they know the engine, so it must not keep them alive.
     windows: OnceLock<Weak<dyn Reconciles>>,
     reconciliation: StdMutex<Option<Arc<Reconciliation>>>,
-    /// The latest sale that was followed, where the data are the clock.
+    /// The latest sale that was followed on Kafka; a clock that the data are goes by it.
     sold_until: StdMutex<Option<DateTime<Utc>>>,
     /// One ingest or publication at a time; a training runs beside them.
     nightly: Mutex<()>,
@@ -280,7 +280,7 @@ impl Engine {
         begun.max(begun.and(sold_until)).unwrap_or_else(Utc::now)
     }
 
-    /// Notes how far sales were followed, which moves a clock that the data are.
+    /// Notes up to when sales were followed.
     pub(crate) fn sold_until(&self, at: DateTime<Utc>) {
         *self.sold_until.lock().unwrap_or_else(PoisonError::into_inner) = Some(at);
     }

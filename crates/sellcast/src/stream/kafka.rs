@@ -17,7 +17,7 @@ use tokio::runtime::Handle;
 use super::progress::Progress;
 use super::reconcile::Reconciles;
 use super::selling_hours;
-use crate::config::{ClockKind, KafkaSection, StreamSection};
+use crate::config::{KafkaSection, StreamSection};
 use crate::engine::Engine;
 
 /// Between two attempts.
@@ -79,15 +79,11 @@ impl Kafka {
     fn note(&self, status: FollowerStatus, runtime: &Handle) {
         *self.status.lock().unwrap_or_else(PoisonError::into_inner) = status;
         self.progress.set(status.read);
-        if self.engine.config.shop.clock == ClockKind::Data {
-            // The latest sale is the shop's time; without any it is the newest forecast's.
-            if let Some(head) = self.read(|book| book.board().head()).filter(|head| *head > EventTime::default()).and_then(instant) {
-                self.engine.sold_until(head);
-            }
+        if let Some(head) = self.read(|book| book.board().head()).filter(|head| *head > EventTime::default()).and_then(instant) {
+            self.engine.sold_until(head);
         }
         if let Some(heard) = status.as_of.and_then(instant) {
-            let is_system = self.engine.config.shop.clock == ClockKind::System;
-            self.progress.reached(heard, if is_system { heard } else { self.engine.shop_time() });
+            self.progress.reached(heard, heard.min(self.engine.shop_time()));
         }
         // Each publication may have brought other categories and other habits.
         let newest = self.engine.store.current().map(|generation| generation.generation_id);

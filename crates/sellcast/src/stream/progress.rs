@@ -36,9 +36,9 @@ impl Progress {
 
     /// Everything up to `heard` by this machine's clock, `as_of` by the shop's, is read; to hear the same again is no sign of life.
     pub(super) fn reached(&self, heard: DateTime<Utc>, as_of: DateTime<Utc>) {
-        if self.lock().heard < Some(heard) {
-            self.lock().heard = Some(heard);
-            self.caught_up(as_of);
+        let mut state = self.lock();
+        if state.heard < Some(heard) {
+            *state = State { as_of: Some(as_of), heard: Some(heard), heard_at: Instant::now(), ..*state };
         }
     }
 
