@@ -40,6 +40,8 @@ impl Out {
     pub(super) fn new(config: &ClientConfig, topic: &str, partitions: u32) -> Result<Self, WorkerError> {
         let producer = config
             .clone()
+            // Of consumers alone: a producer complains of it.
+            .remove("group.id")
             .set("acks", "all")
             .set("enable.idempotence", "true")
             .set("message.timeout.ms", PATIENCE.as_millis().to_string())
