@@ -19,9 +19,15 @@ use std::process::ExitCode;
 use clap::Parser;
 use commands::Cli;
 
-/// Quiet about what is no fault: the kernel reports every table that does not exist yet as an error, and the driver of
-/// Cassandra every attempt that is then made elsewhere.
-const LOG: &str = "warn,sellcast=info,sqlx=error,scylla=off,buoyant_kernel=off,delta_kernel=off,buoyant_kernel_engine=off";
+/// The system's allocator keeps what a night's threads gave back: the demo's process held 9.9 GB at the end of its December, of
+/// which 1.7 GB were in use.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Quiet about what is no fault: the kernel reports every table that does not exist yet as an error, Delta's merge a figure that it
+/// works out by itself, and the driver of Cassandra every attempt that is then made elsewhere.
+const LOG: &str = "warn,sellcast=info,sqlx=error,scylla=off,buoyant_kernel=off,delta_kernel=off,buoyant_kernel_engine=off,\
+                   deltalake_core::operations::merge=error";
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
