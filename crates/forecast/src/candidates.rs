@@ -23,17 +23,26 @@ pub(crate) struct Candidates {
 impl Forecaster<'_> {
     /// What every candidate says of the rows of one as_of.
     pub(crate) async fn candidates(&self, rows: &Rows, models: Option<&FrameModels>) -> Result<Candidates, ForecastError> {
-        let sold = (!rows.unsold_units.is_empty()).then(|| rows.sold());
-        let sold = sold.as_ref().unwrap_or(rows);
-        let series = match models {
-            Some(models) if models.kinds().any(ModelKind::reads_history) => Some(self.series(sold).await?),
-            _ => None,
-        };
-        tokio::task::block_in_place(|| Ok(Candidates::of(sold, models, series.as_ref())?.with_unsold(&rows.unsold_units)))
+        let history = self.history(rows, models).await?;
+        tokio::task::block_in_place(|| Candidates::of_all(rows, models, history.as_ref()))
+    }
+
+    /// The sales of the rows that sold, if one of the models reads them.
+    pub(crate) async fn history(&self, rows: &Rows, models: Option<&FrameModels>) -> Result<Option<Series>, ForecastError> {
+        match models {
+            Some(models) if models.kinds().any(ModelKind::reads_history) => Ok(Some(self.series(&rows.sold()).await?)),
+            _ => Ok(None),
+        }
     }
 }
 
 impl Candidates {
+    /// What every candidate says of all rows, also of products that never sold.
+    pub(crate) fn of_all(rows: &Rows, models: Option<&FrameModels>, history: Option<&Series>) -> Result<Self, ForecastError> {
+        let sold = (!rows.unsold_units.is_empty()).then(|| rows.sold());
+        Ok(Self::of(sold.as_ref().unwrap_or(rows), models, history)?.with_unsold(&rows.unsold_units))
+    }
+
     /// Baselines, and the trained models if there are any; without `series` those that read the history are left out.
     pub(crate) fn of(rows: &Rows, models: Option<&FrameModels>, series: Option<&Series>) -> Result<Self, ForecastError> {
         let mut amounts: BTreeMap<String, Vec<f32>> =

@@ -4,10 +4,12 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
+use rayon::prelude::*;
 use sellcast_domain::{Origin, ShopDay, Stage, TimeFrame};
 use sellcast_features::{Calendar, Definitions, FeatureSet, OfflineStore, Panel, check_for_leaks};
 use sellcast_warehouse::Warehouse;
 
+use crate::candidates::Candidates;
 use crate::cold_start::ColdStart;
 use crate::error::ForecastError;
 use crate::experiment::Trial;
@@ -19,6 +21,7 @@ use crate::models::kind::{ModelKind, ModelSet};
 use crate::models::promotions::Planned;
 use crate::plan::FramePlan;
 use crate::rows::Rows;
+use crate::series::Series;
 use crate::train::FrameModels;
 
 /// Training settings; the same settings, data and seed give the same models.
@@ -144,23 +147,13 @@ impl<'a> Forecaster<'a> {
         Ok(sets)
     }
 
-    /// What the ledger's ended forecasts teach about `frame`; from baselines at past origins if there are none yet.
-    async fn learn(
-        &self,
-        frame: TimeFrame,
-        as_of: ShopDay,
-        now: DateTime<Utc>,
-        ended: &[ScoredPeriod],
-    ) -> Result<Option<Learned>, ForecastError> {
-        if !ended.is_empty() {
-            return Ok(Some(tokio::task::block_in_place(|| Learned::from_scored(ended))));
-        }
+    /// Forecasts of averages at past origins with their truth, to learn from where the ledger has none of a frame yet.
+    async fn scored_averages(&self, frame: TimeFrame, as_of: ShopDay, now: DateTime<Utc>) -> Result<Vec<ScoredPeriod>, ForecastError> {
         if self.panel.history_days(as_of) < 2 * frame.typical_days() {
-            return Ok(None);
+            return Ok(Vec::new());
         }
         let origins = FramePlan::baseline_calibration(frame, self.panel.first_day(), as_of);
-        let scored = self.with_truth(self.hindcast(frame, &origins, None, now).await?, as_of).await?;
-        Ok((!scored.is_empty()).then(|| tokio::task::block_in_place(|| Learned::from_scored(&scored))))
+        self.with_truth(self.hindcast(frame, &origins, None, now).await?, as_of).await
     }
 
     /// The newest ended forecasts of the ledger with their truth, oldest first.
@@ -192,30 +185,36 @@ impl<'a> Forecaster<'a> {
         if set.is_empty() {
             return Err(ForecastError::TooLittleHistory { frame: TimeFrame::Day, days: self.panel.history_days(as_of) });
         }
-        let mut frames: Vec<FrameForecast> = Vec::new();
-        for frame in TimeFrame::ALL {
-            let plan = FramePlan::new(frame, self.panel.first_day(), as_of);
-            let learned = match (&plan, frames.last()) {
-                (None, Some(shorter)) => {
-                    let seasonal = self.seasonal(shorter.forecast.period, frame).await?;
-                    frames.push(fallback::extend(shorter, frame, self.panel.history_days(as_of), seasonal));
-                    continue;
-                }
-                _ => self.learn(frame, as_of, now, ended.get(&frame).map_or(&[], Vec::as_slice)).await?,
+        let history_days = self.panel.history_days(as_of);
+        let mut drafts = Vec::new();
+        for (place, frame) in TimeFrame::ALL.into_iter().enumerate() {
+            let is_planned = FramePlan::new(frame, self.panel.first_day(), as_of).is_some();
+            if !is_planned && place > 0 {
+                continue;
+            }
+            let averages = match ended.get(&frame) {
+                Some(ended) if !ended.is_empty() => Vec::new(),
+                _ => self.scored_averages(frame, as_of, now).await?,
             };
             let rows = tokio::task::block_in_place(|| cold.extend(Rows::new(set, frame, &self.calendar, self.panel.first_day())));
-            let models = models.get(&frame);
-            let candidates = self.candidates(&rows, models).await?;
-            let learned = learned.unwrap_or_else(|| Learned::ignorant(Hedge::even(candidates.amounts.keys().cloned())));
-            let stage = if models.is_some() { Stage::Models } else { Stage::Baselines };
-            let forecast = tokio::task::block_in_place(|| learned.forecast(&rows, candidates, Origin::Published, stage));
-            let fallback = plan.is_none().then(|| {
-                format!(
-                    "{} days of sales are too few to train models for a {frame}: averages of the past days are used",
-                    self.panel.history_days(as_of)
-                )
-            });
-            frames.push(FrameForecast { forecast, learned, factor: 1.0, fallback, based_on: frame });
+            let history = self.history(&rows, models.get(&frame)).await?;
+            drafts.push(Draft { frame, is_planned, averages, rows, history });
+        }
+        // Each frame's is a matter of seconds on one core, and none needs another's.
+        let made: Result<Vec<FrameForecast>, ForecastError> =
+            tokio::task::block_in_place(|| drafts.into_par_iter().map(|draft| draft.forecast(models, ended, history_days)).collect());
+        let mut made: BTreeMap<TimeFrame, FrameForecast> = made?.into_iter().map(|frame| (frame.based_on, frame)).collect();
+        let mut frames: Vec<FrameForecast> = Vec::new();
+        for frame in TimeFrame::ALL {
+            let forecast = match (made.remove(&frame), frames.last()) {
+                (Some(forecast), _) => forecast,
+                (None, Some(shorter)) => {
+                    let seasonal = self.seasonal(shorter.forecast.period, frame).await?;
+                    fallback::extend(shorter, frame, history_days, seasonal)
+                }
+                (None, None) => continue,
+            };
+            frames.push(forecast);
         }
         tokio::task::block_in_place(|| crate::coherence::nest(&mut frames));
         Ok(frames)
@@ -235,5 +234,38 @@ impl<'a> Forecaster<'a> {
         };
         let (long, short) = (sum(longer).await?, sum(sellcast_domain::Period::starting(shorter.frame(), year_ago)).await?);
         Ok(if short > 0.0 { (long / short).clamp(0.5, 2.0) } else { 1.0 })
+    }
+}
+
+/// A frame's forecast before anything is computed: what was read for it.
+struct Draft {
+    frame: TimeFrame,
+    /// Whether the history is long enough for models.
+    is_planned: bool,
+    /// What to learn from where the ledger has nothing.
+    averages: Vec<ScoredPeriod>,
+    rows: Rows,
+    history: Option<Series>,
+}
+
+impl Draft {
+    fn forecast(
+        self,
+        models: &BTreeMap<TimeFrame, FrameModels>,
+        ended: &BTreeMap<TimeFrame, Vec<ScoredPeriod>>,
+        history_days: i64,
+    ) -> Result<FrameForecast, ForecastError> {
+        let Self { frame, is_planned, averages, rows, history } = self;
+        let scored = ended.get(&frame).filter(|ended| !ended.is_empty()).unwrap_or(&averages);
+        let learned = (!scored.is_empty()).then(|| Learned::from_scored(scored));
+        drop(averages);
+        let models = models.get(&frame);
+        let candidates = Candidates::of_all(&rows, models, history.as_ref())?;
+        let learned = learned.unwrap_or_else(|| Learned::ignorant(Hedge::even(candidates.amounts.keys().cloned())));
+        let stage = if models.is_some() { Stage::Models } else { Stage::Baselines };
+        let forecast = learned.forecast(&rows, candidates, Origin::Published, stage);
+        let fallback = (!is_planned)
+            .then(|| format!("{history_days} days of sales are too few to train models for a {frame}: averages of the past days are used"));
+        Ok(FrameForecast { forecast, learned, factor: 1.0, fallback, based_on: frame })
     }
 }

@@ -4,11 +4,12 @@
 use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, Utc};
+use rayon::prelude::*;
 use sellcast_domain::{
-    CategoryHistory, Continuation, Currency, Experiment, Generation, GenerationId, ModelSource, PredictionDocument, ProductId, Provenance,
-    ShopDay, Stage, TimeFrame, TrackRecord,
+    CategoryHistory, Continuation, Currency, Driver, Experiment, Generation, GenerationId, ModelSource, PredictionDocument, ProductId,
+    Provenance, ShopDay, Stage, TimeFrame, TrackRecord,
 };
-use sellcast_features::{OfflineStore, Target};
+use sellcast_features::{FeatureSet, OfflineStore, Target};
 use uuid::Uuid;
 
 use crate::catalogue::Catalogue;
@@ -17,7 +18,7 @@ use crate::documents::Page;
 use crate::error::ForecastError;
 use crate::experiment::{ArmForecast, ArmLedger, ArmPublication, PUBLISHED};
 use crate::first_scores::FirstScores;
-use crate::forecaster::Forecaster;
+use crate::forecaster::{Forecaster, FrameForecast};
 use crate::ledger::{ForecastPeriod, Ledger};
 use crate::record::record;
 use crate::rows::Rows;
@@ -116,11 +117,10 @@ impl Forecaster<'_> {
         let mut predictions = Vec::new();
         let mut continuations = Vec::new();
         let (mut arms, mut arm_documents) = (Vec::new(), Vec::new());
-        for frame in &frames {
+        let sheets = tokio::task::block_in_place(|| self.sheets(&set, &cold, &frames, &similar, models))?;
+        for (frame, Sheet { rows, drivers }) in frames.iter().zip(sheets) {
             let period = frame.forecast.period;
             let previous = Target::between(&self.panel, as_of - period.days(), as_of - 1, Some(as_of)).await?;
-            let rows = Rows::new(&set, period.frame(), &self.calendar, self.panel.first_day());
-            let rows = tokio::task::block_in_place(|| cold.extend(rows));
             let page = Page {
                 generation_id,
                 now,
@@ -130,15 +130,6 @@ impl Forecaster<'_> {
                 rows: &rows,
                 similar: &similar,
                 models: models.get(&frame.based_on),
-            };
-            let drivers = match models.get(&period.frame()) {
-                Some(models) => {
-                    let chosen: Vec<usize> = (0..frame.forecast.len())
-                        .filter(|row| frame.forecast.rank[*row] <= EXPLAINED && frame.forecast.amount[*row] > 0.0)
-                        .collect();
-                    tokio::task::block_in_place(|| self.drivers(models, frame, &rows, &similar, &chosen))?
-                }
-                None => HashMap::new(),
             };
             let versions = models.get(&frame.based_on).map(FrameModels::version);
             let (document, rest) = tokio::task::block_in_place(|| {
@@ -205,11 +196,42 @@ impl Forecaster<'_> {
     }
 }
 
+impl Forecaster<'_> {
+    /// The rows of all frames with the reasons of their first products. The trees of each frame are walked for seconds.
+    fn sheets(
+        &self,
+        set: &FeatureSet,
+        cold: &ColdStart,
+        frames: &[FrameForecast],
+        similar: &HashMap<ProductId, String>,
+        models: &BTreeMap<TimeFrame, FrameModels>,
+    ) -> Result<Vec<Sheet>, ForecastError> {
+        let sheet = |frame: &FrameForecast| {
+            let forecast = &frame.forecast;
+            let rows = cold.extend(Rows::new(set, forecast.period.frame(), &self.calendar, self.panel.first_day()));
+            let chosen = (0..forecast.len()).filter(|row| forecast.rank[*row] <= EXPLAINED && forecast.amount[*row] > 0.0);
+            let drivers = match models.get(&forecast.period.frame()) {
+                Some(models) => self.drivers(models, frame, &rows, similar, &chosen.collect::<Vec<_>>())?,
+                None => HashMap::new(),
+            };
+            Ok(Sheet { rows, drivers })
+        };
+        frames.par_iter().map(sheet).collect()
+    }
+}
+
+/// What a frame's document is made from beside its forecast.
+struct Sheet {
+    rows: Rows,
+    /// By row.
+    drivers: HashMap<usize, Vec<Driver>>,
+}
+
 /// The launches that each new product of the catalogue is most like, in plain words.
 fn similar(cold: &ColdStart, catalogue: &Catalogue) -> HashMap<ProductId, String> {
     let name = |id: ProductId| catalogue.products.get(&id).map(|product| product.name.as_str());
     let teller = Teller::of(cold);
-    catalogue.products.keys().filter_map(|id| Some((*id, teller.told(*id, name)?))).collect()
+    catalogue.products.par_iter().map(|(id, _)| id).filter_map(|id| Some((*id, teller.told(*id, name)?))).collect()
 }
 
 fn catalogue_names(catalogue: &Catalogue) -> crate::record::Names {
