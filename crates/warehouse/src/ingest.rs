@@ -40,7 +40,7 @@ pub(crate) struct Site<'a> {
 impl Site<'_> {
     /// Loads what is new in the source.
     pub(crate) async fn ingest(&self, mapping: &SourceMapping, base_dir: &Path, key: &PseudonymKey) -> Result<RunRecord, IngestError> {
-        let clock = Instant::now();
+        let began = Began::now();
         self.progress.step("checking the source");
         let past = Past::read(self.lake).await?;
         let mut survey = Survey::take(mapping, base_dir, &past.sources).await;
@@ -79,14 +79,14 @@ impl Site<'_> {
         }
         let sources = survey.shapes.into_iter().map(|(entity, shape)| (entity.name().to_owned(), shape)).collect();
         let all_keys_compared = comparison != Comparison::Lag;
-        let ending = Ending { kind: RunKind::Ingest, clock, positions, sources, schema_changes: survey.changes, all_keys_compared };
+        let ending = Ending { kind: RunKind::Ingest, began, positions, sources, schema_changes: survey.changes, all_keys_compared };
         let (record, _) = self.end(run, &past, ending).await?;
         Ok(self.close(journal, record, &past).await?)
     }
 
     /// Tries the rows in quarantine again.
     pub(crate) async fn replay(&self) -> Result<RunRecord, IngestError> {
-        let clock = Instant::now();
+        let began = Began::now();
         self.progress.step("reading the quarantine");
         let past = Past::read(self.lake).await?;
         let run_id = run_id(self.now);
@@ -100,7 +100,7 @@ impl Site<'_> {
         }
         let ending = Ending {
             kind: RunKind::Replay,
-            clock,
+            began,
             positions: past.positions(),
             sources: past.sources.clone(),
             schema_changes: Vec::new(),
@@ -168,6 +168,7 @@ impl Site<'_> {
                 run_id: run.id.to_owned(),
                 kind: ending.kind,
                 started_at: self.now,
+                read_at: Some(ending.began.at),
                 finished_at: self.now,
                 seconds: 0.0,
                 entities: run.counts.iter().map(|(entity, counts)| (entity.name().to_owned(), counts.clone())).collect(),
@@ -179,15 +180,15 @@ impl Site<'_> {
                 notes: std::mem::take(&mut run.notes),
             },
             sources: ending.sources,
-            clock: ending.clock,
+            began: ending.began,
         };
         Ok((draft, run.failed))
     }
 
     async fn close(&self, journal: Journal<'_>, draft: Draft, past: &Past) -> Result<RunRecord, WarehouseError> {
-        let Draft { mut record, sources, clock } = draft;
+        let Draft { mut record, sources, began } = draft;
         record.delta_versions = self.lake.versions().await?;
-        let elapsed = clock.elapsed();
+        let elapsed = began.clock.elapsed();
         record.seconds = elapsed.as_secs_f64();
         record.finished_at = self.now + elapsed;
         journal.finish(&record, sources, past).await?;
@@ -195,9 +196,21 @@ impl Site<'_> {
     }
 }
 
+/// When a run began, by the machine.
+struct Began {
+    at: DateTime<Utc>,
+    clock: Instant,
+}
+
+impl Began {
+    fn now() -> Self {
+        Self { at: Utc::now(), clock: Instant::now() }
+    }
+}
+
 struct Ending {
     kind: RunKind,
-    clock: Instant,
+    began: Began,
     positions: BTreeMap<String, String>,
     sources: BTreeMap<String, SourceShape>,
     schema_changes: Vec<String>,
@@ -208,7 +221,7 @@ struct Ending {
 struct Draft {
     record: RunRecord,
     sources: BTreeMap<String, SourceShape>,
-    clock: Instant,
+    began: Began,
 }
 
 async fn load(run: &mut Run<'_>, entity: Entity, rows: Vec<Staged>, cursor: Option<&str>) -> Result<(), WarehouseError> {

@@ -12,8 +12,11 @@ pub struct RunRecord {
     pub run_id: String,
     /// From the source, or out of quarantine.
     pub kind: RunKind,
-    /// When it began.
+    /// When it began, by the shop's clock.
     pub started_at: DateTime<Utc>,
+    /// When it began to read, by the machine's clock; runs before this was recorded have none.
+    #[serde(default)]
+    pub read_at: Option<DateTime<Utc>>,
     /// When it ended.
     pub finished_at: DateTime<Utc>,
     /// How long it took.
