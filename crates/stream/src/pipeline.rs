@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use chrono::{DateTime, Utc};
 use sellcast_domain::CategoryId;
 use sellcast_domain::window::{BatchTile, Comparison, EventTime, Held, SaleBook, WatermarkSettings};
 
@@ -174,22 +175,17 @@ impl Pipeline {
         self.shard.book_mut().regroup(groups);
     }
 
-    /// Notes that the warehouse begins to be read, see [`Shard::mark`].
-    pub fn mark(&mut self) {
-        self.shard.mark();
-    }
-
     /// Compares with the warehouse, see [`Shard::compare`].
-    pub fn compare(&self, batch: &[BatchTile], from: EventTime, until: EventTime) -> Option<Comparison> {
-        self.shard.compare(batch, from, until)
+    pub fn compare(&self, batch: &[BatchTile], between: [EventTime; 2], read_at: DateTime<Utc>) -> Option<Comparison> {
+        self.shard.compare(batch, between, read_at)
     }
 
     /// Makes what a comparison found, see [`Shard::repair`], and saves.
     ///
     /// # Errors
     /// When the state cannot be written; it is saved with the next attempt.
-    pub fn repair(&mut self, comparison: &mut Comparison) -> Result<(), StateError> {
-        self.shard.repair(comparison);
+    pub fn repair(&mut self, comparison: &mut Comparison, read_at: DateTime<Utc>) -> Result<(), StateError> {
+        self.shard.repair(comparison, read_at);
         self.save()
     }
 

@@ -6,6 +6,7 @@
 use std::collections::{HashSet, VecDeque};
 use std::path::Path;
 
+use chrono::{DateTime, Utc};
 use sellcast_domain::window::{
     Arrival, BatchTile, BookRestore, Comparison, EventTime, Held, Outcome, Repair, SaleBook, TileWidth, Version, WatermarkSettings,
     WindowKey,
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::event::{Change, Entity, SaleChange};
 use crate::message::{Message, SaleMessage, Share, Target};
 use crate::state::{Journal, StateError, StateFile};
+use crate::touched::Touched;
 
 /// Late sales whose ids are remembered.
 const LATE_REMEMBERED: usize = 10_000;
@@ -41,8 +43,7 @@ pub struct Shard {
     late: Vec<LateSale>,
     /// The newest sales that came late, to tell the cause when the warehouse has them.
     late_ids: VecDeque<SaleId>,
-    /// What changed since the warehouse began to be read, while it is.
-    touched: Option<(HashSet<SaleId>, HashSet<ProductId>)>,
+    touched: Touched,
     /// Products that moved to another share and whose sales are still here.
     leaving: HashSet<ProductId>,
 }
@@ -58,7 +59,7 @@ impl Shard {
             journal: Journal::default(),
             late: Vec::new(),
             late_ids: VecDeque::new(),
-            touched: None,
+            touched: Touched::new(now()),
             leaving: HashSet::new(),
         }
     }
@@ -102,6 +103,7 @@ impl Shard {
 
     /// Takes what changed since the last time, to be saved.
     pub(crate) fn take_journal(&mut self) -> (Journal, Vec<LateSale>) {
+        self.touched.tick(now(), self.book.len());
         (std::mem::take(&mut self.journal), std::mem::take(&mut self.late))
     }
 
@@ -174,27 +176,27 @@ impl Shard {
         self.book.advance(head);
     }
 
-    /// Notes that the warehouse begins to be read: what changes from here on is not compared with it.
-    pub fn mark(&mut self) {
-        self.touched = Some(Default::default());
-    }
-
     /// Compares the whole hours from `from` to `until` with the tiles that the warehouse has of that time, and those that differ once
-    /// more with their rows, see [`SaleBook::compare`]; `None` when it was not marked before the warehouse was read. Only for a shard
-    /// that has all categories.
-    pub fn compare(&self, batch: &[BatchTile], from: EventTime, until: EventTime) -> Option<Comparison> {
+    /// more with their rows, see [`SaleBook::compare`]. What changed since the shop began to be read into the warehouse, `read_at` by
+    /// the machine's clock, is left alone; `None` where that is not known. Only for a shard that has all categories.
+    pub fn compare(&self, batch: &[BatchTile], [from, until]: [EventTime; 2], read_at: DateTime<Utc>) -> Option<Comparison> {
         debug_assert_eq!(self.share, Share::WHOLE);
+        let touched = self.touched.since(read_at.timestamp())?;
         let late: HashSet<SaleId> = self.late_ids.iter().copied().collect();
-        Some(self.book.compare(batch, [from, until], self.touched.as_ref()?, |sale| late.contains(&sale)))
+        Some(self.book.compare(batch, [from, until], &touched, |sale| late.contains(&sale)))
     }
 
-    /// Makes what a comparison found, but for what changed meanwhile, and ends what [`Shard::mark`] began. A comparison that
-    /// wants rows is not at its end, and nothing is done.
-    pub fn repair(&mut self, comparison: &mut Comparison) {
+    /// Makes what a comparison found, but for what changed since `read_at`. A comparison that wants rows is not at its end, and
+    /// nothing is done.
+    pub fn repair(&mut self, comparison: &mut Comparison, read_at: DateTime<Utc>) {
         if comparison.wanted.is_some() {
             return;
         }
-        let (sales, products) = self.touched.take().unwrap_or_default();
+        let Some((sales, products)) = self.touched.since(read_at.timestamp()) else {
+            comparison.left_alone += comparison.repairs.len();
+            comparison.repairs.clear();
+            return;
+        };
         let found = comparison.repairs.len();
         comparison.repairs.retain(|repair| match repair {
             Repair::Row { sale, .. } => !sales.contains(sale),
@@ -216,8 +218,8 @@ impl Shard {
         match self.book.offer(sale, version, row, arrival) {
             Outcome::Applied => {
                 self.journal.row(sale, version, &row);
-                if let Some((sales, _)) = &mut self.touched {
-                    sales.insert(sale);
+                if self.share == Share::WHOLE {
+                    self.touched.sale(sale);
                 }
             }
             Outcome::Late => {
@@ -236,8 +238,8 @@ impl Shard {
             return;
         }
         self.journal.home(product, category, version);
-        if let Some((_, products)) = &mut self.touched {
-            products.insert(product);
+        if self.share == Share::WHOLE {
+            self.touched.product(product);
         }
         if !self.share.has(category) && !self.book.board().tiles(WindowKey::Product(product), TileWidth::Hour).is_empty() {
             self.leaving.insert(product);
@@ -253,4 +255,9 @@ impl Shard {
 /// How much longer than windows need tiles are kept: an hour more than the lateness, because the head moves within its tile.
 fn slack_minutes(settings: WatermarkSettings) -> u32 {
     settings.lateness_seconds / 60 + 60
+}
+
+/// The machine's clock.
+fn now() -> i64 {
+    Utc::now().timestamp()
 }
