@@ -2,6 +2,7 @@
 //! errors. Only the binary reads it; every component gets its own part, resolved.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use chrono_tz::Tz;
@@ -10,9 +11,10 @@ use figment::providers::{Env, Format, Toml};
 use sellcast_domain::window::WatermarkSettings;
 use sellcast_domain::{Arm, Currency, Experiment, TimeFrame};
 use sellcast_forecast::{ModelKind, ModelSet, PUBLISHED, UnknownModel};
-use sellcast_stream::{OutboxQueries, ProductColumns, SaleColumns, WorkerSettings};
+use sellcast_stream::{OutboxQueries, ProductColumns, SaleColumns, Snapshots, WorkerSettings};
 use sellcast_warehouse::{SourceMapping, WarehouseSettings};
 use serde::Deserialize;
+use tokio::runtime::Handle;
 
 use crate::stores::Stores;
 
@@ -156,6 +158,7 @@ pub(crate) struct KafkaSection {
     keyed_partitions: Option<u32>,
     state_folder: Option<PathBuf>,
     worker: Option<bool>,
+    copy_seconds: Option<u32>,
     #[serde(default)]
     sales: SaleColumns,
     #[serde(default)]
@@ -168,10 +171,21 @@ impl KafkaSection {
         self.worker.unwrap_or(true)
     }
 
+    /// How often the state of each partition is copied for other machines; never for 0.
+    fn copies_every(&self) -> Option<Duration> {
+        let seconds = self.copy_seconds.unwrap_or(60);
+        (seconds > 0).then(|| Duration::from_secs(seconds.into()))
+    }
+
     /// The worker of a data folder. By the data's clock nothing that stands still is idle: only sales tell the time.
-    pub(crate) fn worker(&self, dir: &Path, section: &StreamSection, clock: ClockKind) -> WorkerSettings {
-        let idle_seconds = if clock == ClockKind::Data { u32::MAX } else { WatermarkSettings::default().idle_seconds };
-        WorkerSettings {
+    pub(crate) async fn worker(&self, dir: &Path, config: &Config) -> anyhow::Result<WorkerSettings> {
+        let is_data_clock = config.shop.clock == ClockKind::Data;
+        let idle_seconds = if is_data_clock { u32::MAX } else { WatermarkSettings::default().idle_seconds };
+        let mut snapshots = None;
+        if let Some(every) = self.copies_every() {
+            snapshots = config.store.stream_copies().await?.map(|store| Snapshots::new(store, every, Handle::current()));
+        }
+        Ok(WorkerSettings {
             brokers: self.brokers.clone(),
             group: self.group.clone().unwrap_or_else(|| "sellcast".to_owned()),
             sales_topic: self.sales_topic.clone(),
@@ -181,8 +195,9 @@ impl KafkaSection {
             state_folder: self.state_folder.clone().unwrap_or_else(|| dir.join("stream")),
             sales: self.sales.clone(),
             products: self.products.clone(),
-            watermark: WatermarkSettings { lateness_seconds: section.lateness_seconds, idle_seconds },
-        }
+            watermark: WatermarkSettings { lateness_seconds: config.stream.lateness_seconds, idle_seconds },
+            snapshots,
+        })
     }
 }
 

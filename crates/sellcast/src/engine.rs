@@ -26,6 +26,14 @@ const EVENTS: u32 = 100;
 /// Name of the pseudonyms' key in a shared registry.
 const PSEUDONYM_KEY: &str = "pseudonym_key";
 
+/// How the windows compared with the warehouse.
+#[derive(Default)]
+struct Comparisons {
+    /// The run of the last comparison.
+    run: Option<String>,
+    report: Option<Arc<Reconciliation>>,
+}
+
 /// Everything that works on one data folder.
 pub(crate) struct Engine {
     pub(crate) folder: Folder,
@@ -43,11 +51,11 @@ pub(crate) struct Engine {
     pub(crate) lenders: RwLock<BTreeMap<TimeFrame, Loaded>>,
     /// The windows of the stream that this process follows; they know the engine, so it must not keep them alive.
     windows: OnceLock<Weak<dyn Reconciles>>,
-    reconciliation: StdMutex<Option<Arc<Reconciliation>>>,
+    comparisons: StdMutex<Comparisons>,
     /// The latest sale that was followed on Kafka; a clock that the data are goes by it.
     sold_until: StdMutex<Option<DateTime<Utc>>>,
     /// One ingest or publication at a time; a training runs beside them.
-    nightly: Mutex<()>,
+    pub(crate) nightly: Mutex<()>,
     pub(crate) training: Mutex<()>,
 }
 
@@ -74,7 +82,7 @@ impl Engine {
             models: RwLock::default(),
             lenders: RwLock::default(),
             windows: OnceLock::new(),
-            reconciliation: StdMutex::default(),
+            comparisons: StdMutex::default(),
             sold_until: StdMutex::default(),
             nightly: Mutex::new(()),
             training: Mutex::new(()),
@@ -102,14 +110,8 @@ impl Engine {
         let _turn = self.nightly.lock().await;
         let key = self.pseudonym_key().await?;
         let mapping = self.config.mapping(self.folder.dir())?;
-        if let Some(windows) = self.windows() {
-            windows.mark();
-        }
         let record = self.warehouse.ingest(mapping, self.folder.dir(), &key, now, progress).await?;
-        // The night goes on without it, and the next one compares again.
-        if let Err(error) = self.reconcile(now).await {
-            tracing::warn!(error = format!("{error:#}"), "the windows cannot be compared with the warehouse");
-        }
+        self.reconcile(&record).await;
         Ok(record)
     }
 
@@ -124,12 +126,18 @@ impl Engine {
     }
 
     pub(crate) fn keep_reconciliation(&self, report: Arc<Reconciliation>) {
-        *self.reconciliation.lock().unwrap_or_else(PoisonError::into_inner) = Some(report);
+        self.comparisons.lock().unwrap_or_else(PoisonError::into_inner).report = Some(report);
+    }
+
+    /// Notes that the windows are compared with what a run loaded; false if they were already.
+    pub(crate) fn begin_comparison(&self, run_id: &str) -> bool {
+        let mut comparisons = self.comparisons.lock().unwrap_or_else(PoisonError::into_inner);
+        comparisons.run.replace(run_id.to_owned()).as_deref() != Some(run_id)
     }
 
     /// What the last comparison of the windows with the warehouse found.
     pub(crate) fn reconciliation(&self) -> Option<Arc<Reconciliation>> {
-        self.reconciliation.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.comparisons.lock().unwrap_or_else(PoisonError::into_inner).report.clone()
     }
 
     /// The key of the customers' pseudonyms: in the data folder, or in the shared registry, where the first machine put it.

@@ -3,11 +3,13 @@
 use std::fmt::Display;
 use std::path::Path;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use anyhow::Context;
+use object_store::ObjectStore;
 use sellcast_features::{OnlineAddress, OnlineStore};
 use sellcast_store::{ClusterAddress, MetadataAddress, PredictionStore, Registry};
-use sellcast_warehouse::{BucketAddress, Warehouse, WarehouseSettings, filled_address};
+use sellcast_warehouse::{BucketAddress, Warehouse, WarehouseSettings, filled_address, stream_copies};
 use serde::Deserialize;
 
 use crate::folder::Folder;
@@ -43,6 +45,12 @@ impl Stores {
             Some(At(address)) => Warehouse::connect(address, settings).await?,
             None => Warehouse::open(folder, settings).await?,
         })
+    }
+
+    /// Where workers of the stream keep copies for other machines: beside the warehouse in its bucket, if it is in one.
+    pub(crate) async fn stream_copies(&self) -> anyhow::Result<Option<Arc<dyn ObjectStore>>> {
+        let Some(At(address)) = &self.warehouse else { return Ok(None) };
+        Ok(Some(stream_copies(address).await.context("the stream's state cannot be copied beside the warehouse")?))
     }
 
     /// Opens the store of the published forecasts, making it where it is missing.

@@ -4,6 +4,7 @@
 use sellcast_testkit::{Service, until};
 use serde_json::Value;
 
+use crate::live::{self, CATEGORY, DAY, PRODUCT};
 use crate::shop::{PATIENCE, Server, Shop, Stage};
 
 async fn redis() -> Service {
@@ -76,6 +77,33 @@ async fn features_on_redis_are_those_offline_and_damage_is_mended() {
         let refused = server.get(&format!("/api/v1/features{query}")).await;
         assert!(refused.status == 400 && refused.text.contains(word), "{refused:?}");
     }
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn windows_and_live_forecasts_go_on_while_redis_is_dead() {
+    let (shop, redis) = (live::shop().await, redis().await);
+    shop.reconfigure("[forecast]", &format!("[store]\nfeatures = \"{}\"\n\n[forecast]", redis.address()));
+    shop.run(&["forecast"]).await.done();
+    let server = shop.serve().await;
+    let product = PRODUCT.to_string();
+    assert_eq!(features(&server, &product).await["unknown"], serde_json::json!([]));
+    let is_live = || async { live::forecast(&server, DAY, CATEGORY).await.0 == "live" };
+    until("a live forecast", PATIENCE, is_live).await.expect("a live forecast");
+
+    redis.expect(&["kill"]).expect("it ran");
+    let before = live::week(&server, CATEGORY).await.expect("a window");
+    live::sell(&shop, 900_001, 500_000).await;
+    until("the live forecast to follow", PATIENCE, || async { live::forecast(&server, DAY, CATEGORY).await.1 > 5_000.0 })
+        .await
+        .expect("a live forecast");
+    assert!(live::week(&server, CATEGORY).await.is_some_and(|now| now > before), "the windows have it");
+    let refused = server.get(&format!("/api/v1/features?productIds={PRODUCT}")).await;
+    assert!(refused.status == 503 && refused.text.contains("does not answer"), "{refused:?}");
+
+    redis.restart().expect("it starts");
+    assert_eq!(features(&server, &product).await["unknown"], serde_json::json!([]));
+    assert!(is_live().await, "{}", server.program.stderr());
     server.stop().await;
 }
 

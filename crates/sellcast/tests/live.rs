@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::shop::{PATIENCE, Server, Shop, Stage};
 
-const DAY: &str = "/api/v1/predictions/categories?timeFrame=day&limit=100";
+pub(crate) const DAY: &str = "/api/v1/predictions/categories?timeFrame=day&limit=100";
 /// Category and product that the sales are of, and where the product moves.
 pub(crate) const PRODUCT: i64 = 4;
 pub(crate) const CATEGORY: i64 = 102;
@@ -44,7 +44,7 @@ pub(crate) async fn shop() -> Shop {
 }
 
 /// A few minutes into the shop's day.
-async fn sell(shop: &Shop, id: i64, cents: i64) {
+pub(crate) async fn sell(shop: &Shop, id: i64, cents: i64) {
     shop.change(&format!(
         "insert into orders values ({id}, 1, '2017-05-02T04:05:00Z');
          insert into order_lines values ({id}, {id}, {PRODUCT}, 10, '0.00', '{}.{:02}', '0.00', '2017-05-02T04:05:00Z');",
@@ -68,7 +68,7 @@ pub(crate) async fn week_becomes(server: &Server, category: i64, expected: f64) 
     }
 }
 
-async fn forecast(server: &Server, path: &str, category: i64) -> (Value, f64) {
+pub(crate) async fn forecast(server: &Server, path: &str, category: i64) -> (Value, f64) {
     let list = server.list(path).await;
     let found = list["categories"].as_array().expect("a list").iter().find(|item| item["categoryId"] == category);
     let amount = found.and_then(|item| item["predictedSalesAmount"].as_f64());

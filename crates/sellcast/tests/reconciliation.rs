@@ -1,12 +1,15 @@
 //! What the table of changes never told: after an ingest the windows agree with the warehouse, and the server says what was repaired
 //! and why.
 
-use sellcast_testkit::until;
+use std::time::Duration;
+
+use sellcast_testkit::{Cassandra, Postgres, S3, until};
 use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
 
 use crate::live::{CATEGORY, ELSEWHERE, PRODUCT, shop, sold, week, week_becomes};
-use crate::shop::{PATIENCE, Server, Shop};
+use crate::scale::keep_in;
+use crate::shop::{NOW, PATIENCE, Server, Shop};
 
 const DAY: &str = "/api/v1/predictions/categories?timeFrame=day&limit=1";
 const REPORT: &str = "/api/v1/stream/reconciliation";
@@ -91,5 +94,42 @@ async fn a_sale_written_and_one_deleted_past_the_outbox_are_repaired_after_the_i
         assert!(metrics.contains(&line), "{metrics}");
     }
     assert!(metrics.contains("sellcast_stream_reconciled_tiles_total"), "{metrics}");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "slow"]
+async fn a_server_compares_its_windows_with_what_another_machine_ingested() {
+    let (shop, metadata, bucket) = (shop().await, Postgres::shared().expect("PostgreSQL"), S3::shared().expect("S3"));
+    let predictions = tokio::task::spawn_blocking(|| Cassandra::shared()?.keyspace()).await.expect("no panic").expect("Cassandra");
+    let (metadata, bucket) = (metadata.database().await.expect("a database"), bucket.bucket().await.expect("a bucket"));
+    keep_in(&shop, &format!("metadata = \"{metadata}\"\nwarehouse = \"{bucket}\"\npredictions = \"{predictions}\""));
+    shop.ingest().await;
+    shop.run(&["forecast"]).await.done();
+    let server = shop.serve().await;
+    let before = sold(&shop, CATEGORY, FROM).await;
+    week_becomes(&server, CATEGORY, before).await;
+
+    // The clocks of two machines may be ten seconds apart: what began to be read before the server followed is not compared.
+    tokio::time::sleep(Duration::from_secs(11)).await;
+    // The table of changes never has it.
+    shop.change(&format!(
+        "begin;
+         insert into orders values (900001, 1, '2017-05-01T18:10:00Z');
+         insert into order_lines values (900001, 900001, {PRODUCT}, 10, '0.00', '123.45', '0.00', '2017-05-02T03:50:00Z');
+         delete from changes where row_id = 900001;
+         commit;"
+    ))
+    .await;
+    let elsewhere = Shop::copy_of(&shop);
+    elsewhere.reconfigure("sqlite:shop.db", &format!("sqlite:{}", shop.data().join("shop.db").display()));
+    elsewhere.run(&["ingest", "--now", NOW]).await.done();
+    assert_eq!(server.get(REPORT).await.status, 404, "nothing is compared before the publication that follows the ingest");
+    elsewhere.run(&["forecast"]).await.done();
+
+    week_becomes(&server, CATEGORY, before + 123.45).await;
+    let report = server.get(REPORT).await.json();
+    assert_eq!(report["repaired"], json!({"late": 0, "missed": 1, "retracted": 0, "changed": 0, "moved": 0}), "{report}");
+    assert_eq!(tile(&report, CATEGORY, "2017-05-01T18:00:00Z"), Some((1, json!({"missed": 1}))), "{report}");
     server.stop().await;
 }

@@ -10,7 +10,7 @@ use crate::shop::{NOW, PATIENCE, Server, Shop, Stage};
 const FRAMES: [&str; 6] = ["day", "week", "month", "quarter", "half_year", "year"];
 
 /// Adds a line to the section `[store]` of a shop that has none yet.
-fn keep_in(shop: &Shop, line: &str) {
+pub(crate) fn keep_in(shop: &Shop, line: &str) {
     shop.reconfigure("[forecast]", &format!("[store]\n{line}\n\n[forecast]"));
 }
 

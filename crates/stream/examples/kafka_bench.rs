@@ -45,6 +45,7 @@ fn main() -> Result<()> {
         keyed_topic: "bench.sales".to_owned(),
         keyed_partitions: PARTITIONS as u32,
         state_folder: folder.clone(),
+        snapshots: None,
         sales: SaleColumns::default(),
         products: ProductColumns::default(),
         watermark: WatermarkSettings::default(),

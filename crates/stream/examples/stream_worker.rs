@@ -1,25 +1,31 @@
 //! One worker of a group as a process, until `sellcast run` has the role: reads Debezium's topics of the tables
 //! `transactions` and `products`, keeps windows, and writes its status to a file after each save. SIGTERM ends it.
 //!
-//! Usage: `stream_worker BROKERS TOPIC_PREFIX STATE_FOLDER STATUS_FILE`
+//! Usage: `stream_worker BROKERS TOPIC_PREFIX STATE_FOLDER STATUS_FILE [BUCKET]`. Every second the state of a partition is copied into the
+//! bucket, whose server and key the environment names (`AWS_ENDPOINT` and the like).
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
+use object_store::aws::AmazonS3Builder;
 use sellcast_domain::window::{EventTime, WatermarkSettings};
-use sellcast_stream::{ProductColumns, SaleColumns, Worker, WorkerSettings, WorkerStatus};
+use sellcast_stream::{ProductColumns, SaleColumns, Snapshots, Worker, WorkerSettings, WorkerStatus};
+use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 
 #[tokio::main]
 async fn main() -> Result<()> {
     tracing_subscriber::fmt().with_writer(std::io::stderr).init();
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [brokers, prefix, state_folder, status_file] = arguments.as_slice() else {
-        bail!("usage: stream_worker BROKERS TOPIC_PREFIX STATE_FOLDER STATUS_FILE");
+    let (brokers, prefix, state_folder, status_file, bucket) = match arguments.as_slice() {
+        [brokers, prefix, state_folder, status_file] => (brokers, prefix, state_folder, status_file, None),
+        [brokers, prefix, state_folder, status_file, bucket] => (brokers, prefix, state_folder, status_file, Some(bucket)),
+        _ => bail!("usage: stream_worker BROKERS TOPIC_PREFIX STATE_FOLDER STATUS_FILE [BUCKET]"),
     };
+    let bucket = bucket.map(|bucket| AmazonS3Builder::from_env().with_bucket_name(bucket).build()).transpose()?;
     let settings = WorkerSettings {
         brokers: brokers.clone(),
         group: "sellcast".to_owned(),
@@ -28,6 +34,7 @@ async fn main() -> Result<()> {
         keyed_topic: "sellcast.sales".to_owned(),
         keyed_partitions: 4,
         state_folder: PathBuf::from(state_folder),
+        snapshots: bucket.map(|bucket| Snapshots::new(Arc::new(bucket), Duration::from_secs(1), Handle::current())),
         sales: SaleColumns::default(),
         products: ProductColumns::default(),
         watermark: WatermarkSettings::default(),
@@ -40,7 +47,7 @@ async fn main() -> Result<()> {
     };
     tokio::select! {
         _ = terminated.recv() => stop.store(true, Ordering::Relaxed),
-        () = async { while !working.is_finished() { tokio::time::sleep(std::time::Duration::from_millis(100)).await; } } => {}
+        () = async { while !working.is_finished() { tokio::time::sleep(Duration::from_millis(100)).await; } } => {}
     }
     working.await.context("the worker panicked")?.context("the worker stops")
 }

@@ -13,12 +13,13 @@ mod pipeline;
 mod scalar;
 mod shard;
 mod state;
+mod touched;
 
 pub use debezium::{Decoder, ProductColumns, SaleColumns};
 pub use dimension::Dimension;
 pub use event::{Before, Change, Entity, Poison, SaleChange};
 pub use intake::{ChangeCounts, Intake, address};
-pub use kafka::{FollowedWindows, Follower, FollowerStatus, Worker, WorkerError, WorkerSettings, WorkerStatus};
+pub use kafka::{FollowedWindows, Follower, FollowerStatus, Snapshots, Worker, WorkerError, WorkerSettings, WorkerStatus};
 pub use message::{Message, SaleMessage, Share, Target};
 pub use outbox::{Outbox, OutboxChanges, OutboxError, OutboxQueries};
 pub use pipeline::Pipeline;

@@ -37,19 +37,20 @@ pub(crate) struct Chain {
 }
 
 impl Chain {
-    async fn start() -> Result<Self> {
+    /// A chain with so many sales of eight days.
+    pub(crate) async fn start(sales: u32) -> Result<Self> {
         let postgres = Postgres::start()?;
         let url = postgres.database().await?;
         let kafka = Service::start("kafka")?;
         let chain = Self { postgres, url, kafka, dir: TestDir::new("workers")? };
         chain.sql(TABLES).await?;
+        chain.sell(sales, "random() * interval '8 days'").await?;
         Ok(chain)
     }
 
     /// A chain with 2,000 sales of eight days and a worker that has all partitions.
     pub(crate) async fn with_worker(name: &str) -> Result<(Self, Program)> {
-        let chain = Self::start().await?;
-        chain.sell(2_000, "random() * interval '8 days'").await?;
+        let chain = Self::start(2_000).await?;
         chain.connect("first").await?;
         until("the topics", LIMIT, || async { topics_are_there(chain.brokers()) }).await?;
         let worker = chain.worker(name)?;
@@ -99,9 +100,23 @@ impl Chain {
 
     /// Makes a connector; each takes a snapshot first.
     pub(crate) async fn connect(&self, name: &str) -> Result<()> {
+        self.connect_with(name, json!({})).await
+    }
+
+    /// A connector whose database takes a tenth of a second for each thousand rows of the snapshot.
+    pub(crate) async fn connect_slowly(&self, name: &str) -> Result<()> {
+        let select = "select * from public.transactions where id % 1000 <> 0 or pg_sleep(0.1) is not null";
+        let settings = json!({
+            "snapshot.select.statement.overrides": "public.transactions",
+            "snapshot.select.statement.overrides.public.transactions": select,
+        });
+        self.connect_with(name, settings).await
+    }
+
+    async fn connect_with(&self, name: &str, settings: Value) -> Result<()> {
         let connect = self.kafka.address().split(' ').nth(1).context("no address of Connect")?;
         let database = self.url.rsplit('/').next().context("no database")?;
-        let configuration = json!({
+        let mut configuration = json!({
             "connector.class": "io.debezium.connector.postgresql.PostgresConnector", "tasks.max": "1", "plugin.name": "pgoutput",
             "database.hostname": "127.0.0.1", "database.port": self.postgres.service().port().to_string(), "database.user": "postgres",
             "database.password": "sellcast", "database.dbname": database, "topic.prefix": "shop",
@@ -109,6 +124,9 @@ impl Chain {
             "publication.autocreate.mode": "filtered", "decimal.handling.mode": "string", "poll.interval.ms": "50",
             "topic.creation.default.partitions": "4", "topic.creation.default.replication.factor": "1",
         });
+        for (key, value) in settings.as_object().into_iter().flatten() {
+            configuration[key] = value.clone();
+        }
         let client = reqwest::Client::new();
         let url = format!("{connect}/connectors/{name}");
         let answer = client.put(format!("{url}/config")).json(&configuration).send().await?;
@@ -128,11 +146,9 @@ impl Chain {
     }
 
     pub(crate) fn worker(&self, name: &str) -> Result<Program> {
-        // Examples are built with the tests and lie beside them.
-        let program = std::env::current_exe()?.parent().and_then(Path::parent).context("no target folder")?.join("examples/stream_worker");
         let status = self.status_file(name);
         let arguments = [self.brokers(), "shop", "state", status.to_str().context("no text")?].map(str::to_owned);
-        Program::start(program, name, self.dir.path(), arguments)
+        Program::start(worker_program()?, name, self.dir.path(), arguments)
     }
 
     pub(crate) fn status_file(&self, name: &str) -> PathBuf {
@@ -217,9 +233,14 @@ impl Chain {
 
     /// Compares the windows in the state files of the workers, which must be gone, with those of a batch over PostgreSQL.
     pub(crate) async fn check(&self, settings: WatermarkSettings) -> Result<()> {
+        self.check_in("state", settings).await
+    }
+
+    /// The same with another folder of the state.
+    pub(crate) async fn check_in(&self, state: &str, settings: WatermarkSettings) -> Result<()> {
         let mut shards = Vec::new();
         for index in 0..SHARES {
-            let path = self.dir.join(format!("state/sellcast.sales-{index}.redb"));
+            let path = self.dir.join(format!("{state}/sellcast.sales-{index}.redb"));
             shards.push(Shard::load(&path, Share { index, count: SHARES }, settings)?);
         }
         let head = shards.iter().map(|shard| shard.book().board().head()).max().context("no shard")?.later(59);
@@ -258,6 +279,11 @@ impl Chain {
     }
 }
 
+/// Examples are built with the tests and lie beside them.
+pub(crate) fn worker_program() -> Result<PathBuf> {
+    Ok(std::env::current_exe()?.parent().and_then(Path::parent).context("no target folder")?.join("examples/stream_worker"))
+}
+
 /// A row of a shop: product, customer, quantity, unit price, total price, second, category.
 pub(crate) type Sold = (i64, i64, String, String, Option<String>, i64, Option<i64>);
 
@@ -285,18 +311,7 @@ pub(crate) fn batch_of(rows: Vec<Sold>, head: EventTime) -> Result<WindowBoard> 
 
 /// The windows of a follower that goes on where the one before stopped and reads all that the topic has.
 pub(crate) async fn followed(brokers: &str, folder: &Path, watermark: WatermarkSettings) -> Result<Shard> {
-    let settings = WorkerSettings {
-        brokers: brokers.to_owned(),
-        group: "sellcast".to_owned(),
-        sales_topic: TOPICS[0].to_owned(),
-        products_topic: TOPICS[1].to_owned(),
-        keyed_topic: TOPICS[2].to_owned(),
-        keyed_partitions: SHARES,
-        state_folder: folder.join("state"),
-        sales: SaleColumns::default(),
-        products: ProductColumns::default(),
-        watermark,
-    };
+    let settings = settings(brokers, folder, watermark);
     let path = folder.join("follower.redb");
     tokio::task::spawn_blocking(move || {
         let stop = AtomicBool::new(false);
@@ -305,6 +320,23 @@ pub(crate) async fn followed(brokers: &str, folder: &Path, watermark: WatermarkS
         Ok(Shard::load(&path, Share::WHOLE, watermark)?)
     })
     .await?
+}
+
+/// What workers and followers of the chain have in common.
+pub(crate) fn settings(brokers: &str, folder: &Path, watermark: WatermarkSettings) -> WorkerSettings {
+    WorkerSettings {
+        brokers: brokers.to_owned(),
+        group: "sellcast".to_owned(),
+        sales_topic: TOPICS[0].to_owned(),
+        products_topic: TOPICS[1].to_owned(),
+        keyed_topic: TOPICS[2].to_owned(),
+        keyed_partitions: SHARES,
+        state_folder: folder.join("state"),
+        snapshots: None,
+        sales: SaleColumns::default(),
+        products: ProductColumns::default(),
+        watermark,
+    }
 }
 
 /// Compares all windows of a shard that has all categories with those of a batch.

@@ -2,7 +2,6 @@
 //! in another order. Each time every window of a follower equals a batch over the source afterwards, to the cent, and at the end those of
 //! the workers do.
 
-use std::path::Path;
 use std::process::ExitStatus;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
@@ -21,7 +20,7 @@ use serde_json::Value;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
-use crate::chain::{Chain, LIMIT, TOPICS, followed};
+use crate::chain::{Chain, LIMIT, TOPICS, followed, worker_program};
 
 /// Longer than Kafka lets a worker be silent.
 const PAUSE: Duration = Duration::from_secs(15);
@@ -96,7 +95,7 @@ async fn windows_equal_the_source_after_servers_are_killed_or_away() -> Result<(
 
 /// A worker that cannot write a file beyond `kibibytes`: writing further fails as on a full disk.
 fn cramped(chain: &Chain, name: &str, kibibytes: u64) -> Result<Program> {
-    let program = std::env::current_exe()?.parent().and_then(Path::parent).context("no target folder")?.join("examples/stream_worker");
+    let program = worker_program()?;
     let script = format!("trap '' XFSZ; ulimit -f {kibibytes}; exec \"$0\" \"$@\"");
     let (program, status) = (program.to_str().context("no text")?, chain.status_file(name));
     let arguments = ["-c", &script, program, chain.brokers(), "shop", "state", status.to_str().context("no text")?];
@@ -170,6 +169,7 @@ impl WrongClock {
             keyed_topic: TOPICS[2].to_owned(),
             keyed_partitions: 4,
             state_folder: chain.dir.join("state"),
+            snapshots: None,
             sales: SaleColumns::default(),
             products: ProductColumns::default(),
             watermark,
@@ -256,7 +256,7 @@ async fn windows_equal_the_source_after_clocks_jump_and_while_partitions_are_sil
 }
 
 /// Where a topic's partitions end.
-fn ends(consumer: &BaseConsumer, topic: &str) -> Result<TopicPartitionList> {
+pub(crate) fn ends(consumer: &BaseConsumer, topic: &str) -> Result<TopicPartitionList> {
     let mut list = TopicPartitionList::new();
     for partition in 0..4 {
         let (_, end) = consumer.fetch_watermarks(topic, partition, LIMIT)?;
@@ -265,10 +265,10 @@ fn ends(consumer: &BaseConsumer, topic: &str) -> Result<TopicPartitionList> {
     Ok(list)
 }
 
-type Record = (i32, Option<Vec<u8>>, Option<Vec<u8>>);
+pub(crate) type Record = (i32, Option<Vec<u8>>, Option<Vec<u8>>);
 
 /// All messages of a topic as they lie in its partitions, each with its partition.
-fn records(brokers: &str, topic: &str) -> Result<Vec<Record>> {
+pub(crate) fn records(brokers: &str, topic: &str) -> Result<Vec<Record>> {
     let mut config = ClientConfig::new();
     config
         .set("bootstrap.servers", brokers)

@@ -72,6 +72,11 @@ impl Program {
         Ok(Self { child, name: name.to_owned(), stdout, stderr })
     }
 
+    /// The process, until its end was waited for.
+    pub fn id(&self) -> Option<u32> {
+        self.child.id()
+    }
+
     /// Waits until `url` answers with a success.
     ///
     /// # Errors

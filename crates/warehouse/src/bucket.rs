@@ -94,8 +94,17 @@ fn decoded(text: &str) -> String {
     form_urlencoded::parse(text.as_bytes()).next().map_or_else(String::new, |(name, _)| name.into_owned())
 }
 
-/// What lies beside the tables and is none: model files.
+/// What lies beside the tables and is none: model files, and copies of the stream's state.
 const MODELS: &str = "models";
+const STREAM: &str = "stream";
+
+/// Where the bucket of a warehouse keeps copies of the stream's state, beside the tables.
+///
+/// # Errors
+/// When the bucket cannot be reached or looked into.
+pub async fn stream_copies(address: &BucketAddress) -> Result<Arc<dyn ObjectStore>, WarehouseError> {
+    Ok(Bucket::open(address).await?.beside(STREAM).1)
+}
 
 /// An open bucket.
 pub(crate) struct Bucket {
@@ -139,13 +148,17 @@ impl Bucket {
         let listed = self.store.list_with_delimiter(Some(&prefix)).await;
         let listed = listed.map_err(|source| WarehouseError::Bucket { place: self.address.to_string(), source })?;
         let names = listed.common_prefixes.iter().filter_map(Path::filename);
-        Ok(names.filter(|name| *name != MODELS).map(str::to_owned).collect())
+        Ok(names.filter(|name| ![MODELS, STREAM].contains(name)).map(str::to_owned).collect())
     }
 
     /// Where model files lie, and what that place is called.
     pub(crate) fn models(&self) -> (String, ObjectStoreRef) {
-        let models = PrefixStore::new(self.store.clone(), format!("{}/{MODELS}", self.address.prefix));
-        (format!("{}/{MODELS}", self.address), Arc::new(models))
+        self.beside(MODELS)
+    }
+
+    fn beside(&self, name: &str) -> (String, ObjectStoreRef) {
+        let store = PrefixStore::new(self.store.clone(), format!("{}/{name}", self.address.prefix));
+        (format!("{}/{name}", self.address), Arc::new(store))
     }
 
     /// The table, not read yet.

@@ -31,7 +31,7 @@ mod variables;
 mod warehouse;
 mod window_sales;
 
-pub use bucket::{BucketAddress, InvalidBucketAddress};
+pub use bucket::{BucketAddress, InvalidBucketAddress, stream_copies};
 pub use check::MappingFault;
 pub use discover::{
     Alternative, Answers, ColumnProposal, Dialect, DiscoverError, Discovery, EntityProposal, Guess, Proposal, Sample, Seen, ShopAnswers,

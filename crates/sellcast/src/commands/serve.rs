@@ -68,7 +68,7 @@ impl Running {
         let mut state = AppState::new(engine.store.clone(), engine.board.clone(), clock, settings).answering(what_if);
         state = state.reading(Arc::new(online::Reader::new(engine)));
         tokio::spawn(online::watch(Arc::downgrade(engine)));
-        let following = Following::start(engine)?;
+        let following = Following::start(engine).await?;
         if let Some(following) = &following {
             state = state.following(following.sales());
         }

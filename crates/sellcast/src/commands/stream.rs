@@ -21,7 +21,7 @@ impl Stream {
         let kafka = config.stream.kafka.as_ref().context(
             "no `[stream.kafka]` in the configuration: a worker of its own needs Kafka; an outbox is followed by `sellcast serve` and `run`",
         );
-        let settings = kafka.map_err(usage)?.worker(&self.place.dir, &config.stream, config.shop.clock);
+        let settings = kafka.map_err(usage)?.worker(&self.place.dir, &config).await?;
         let stop = Arc::new(AtomicBool::new(false));
         let halt = stop.clone();
         let mut working = tokio::task::spawn_blocking(move || work(&settings, &halt));

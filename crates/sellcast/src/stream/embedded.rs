@@ -6,6 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
+use chrono::{DateTime, Utc};
 use sellcast_domain::window::{
     BatchTile, Comparison, EventTime, StandingCounts, Sums, WatermarkSettings, WindowKey, WindowSpan, WindowValue,
 };
@@ -150,10 +151,6 @@ impl Embedded {
 }
 
 impl Reconciles for Embedded {
-    fn mark(&self) {
-        self.write(Pipeline::mark);
-    }
-
     fn begins_at(&self) -> Option<EventTime> {
         self.read(|pipeline| pipeline.book().board().begins_at())
     }
@@ -162,9 +159,9 @@ impl Reconciles for Embedded {
         self.progress.standing().as_of.is_some()
     }
 
-    fn reconcile(&self, batch: &[BatchTile], from: EventTime, until: EventTime) -> Option<Comparison> {
-        let mut found = self.read(|pipeline| pipeline.compare(batch, from, until))??;
-        if let Some(Err(error)) = self.write(|pipeline| pipeline.repair(&mut found)) {
+    fn reconcile(&self, batch: &[BatchTile], between: [EventTime; 2], read_at: DateTime<Utc>) -> Option<Comparison> {
+        let mut found = self.read(|pipeline| pipeline.compare(batch, between, read_at))??;
+        if let Some(Err(error)) = self.write(|pipeline| pipeline.repair(&mut found, read_at)) {
             tracing::warn!(%error, "the repaired windows are not saved yet");
         }
         self.progress.add(found.repairs.len() as u64);

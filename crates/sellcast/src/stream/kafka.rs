@@ -17,7 +17,7 @@ use tokio::runtime::Handle;
 use super::progress::Progress;
 use super::reconcile::Reconciles;
 use super::selling_hours;
-use crate::config::{KafkaSection, StreamSection};
+use crate::config::KafkaSection;
 use crate::engine::Engine;
 
 /// Between two attempts.
@@ -38,10 +38,10 @@ pub(super) struct Kafka {
 }
 
 impl Kafka {
-    pub(super) fn new(engine: &Arc<Engine>, kafka: &KafkaSection, section: &StreamSection) -> Self {
-        Self {
+    pub(super) async fn new(engine: &Arc<Engine>, kafka: &KafkaSection) -> anyhow::Result<Self> {
+        Ok(Self {
             engine: engine.clone(),
-            settings: kafka.worker(engine.folder.dir(), section, engine.config.shop.clock),
+            settings: kafka.worker(engine.folder.dir(), &engine.config).await?,
             state: engine.folder.stream().join("follower.redb"),
             works: kafka.works(),
             windows: RwLock::new(None),
@@ -49,7 +49,7 @@ impl Kafka {
             known: Mutex::new(None),
             status: Mutex::default(),
             progress: Progress::new(Duration::from_secs(engine.config.stream.still_after_seconds.into())),
-        }
+        })
     }
 
     /// Follows and works until `stop`; failures are told and tried again.
@@ -109,12 +109,6 @@ impl Kafka {
 }
 
 impl Reconciles for Kafka {
-    fn mark(&self) {
-        if let Some(windows) = self.kept() {
-            windows.mark();
-        }
-    }
-
     fn begins_at(&self) -> Option<EventTime> {
         self.read(|book| book.board().begins_at())
     }
@@ -123,10 +117,10 @@ impl Reconciles for Kafka {
         self.progress.standing().as_of.is_some()
     }
 
-    fn reconcile(&self, batch: &[BatchTile], from: EventTime, until: EventTime) -> Option<Comparison> {
+    fn reconcile(&self, batch: &[BatchTile], between: [EventTime; 2], read_at: DateTime<Utc>) -> Option<Comparison> {
         let windows = self.kept()?;
-        let mut found = windows.compare(batch, from, until)?;
-        windows.repair(&mut found);
+        let mut found = windows.compare(batch, between, read_at)?;
+        windows.repair(&mut found, read_at);
         // Whoever shows live forecasts makes them anew.
         self.progress.add(found.repairs.len() as u64);
         Some(found)

@@ -30,8 +30,11 @@ pub(crate) struct Following {
 
 impl Following {
     /// Begins to follow what the configuration names; `None` where it names nothing.
-    pub(crate) fn start(engine: &Arc<Engine>) -> anyhow::Result<Option<Self>> {
+    pub(crate) async fn start(engine: &Arc<Engine>) -> anyhow::Result<Option<Self>> {
         let section = &engine.config.stream;
+        if section.outbox.is_some() || section.kafka.is_some() {
+            tokio::spawn(reconcile::watch(Arc::downgrade(engine)));
+        }
         let stop = Arc::new(AtomicBool::new(false));
         let halt = stop.clone();
         if let Some(outbox) = &section.outbox {
@@ -42,7 +45,7 @@ impl Following {
             return Ok(Some(Self { sales, stop, work }));
         }
         let Some(kafka) = &section.kafka else { return Ok(None) };
-        let kafka = Arc::new(Kafka::new(engine, kafka, section));
+        let kafka = Arc::new(Kafka::new(engine, kafka).await?);
         engine.follow_windows(kafka.clone());
         let sales = kafka.clone();
         let work = tokio::task::spawn_blocking(move || kafka.run(&halt));

@@ -1,6 +1,7 @@
-//! After each ingest the stream's windows are compared with the warehouse, and what differs is repaired with its cause.
+//! After each ingest the stream's windows are compared with the warehouse, and what differs is repaired with its cause: by the process
+//! that ingested, and by every other that follows the stream.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration as StdDuration, Instant};
 
 use chrono::{DateTime, Duration, Utc};
@@ -8,6 +9,7 @@ use metrics::counter;
 use sellcast_domain::window::{BatchTile, Comparison, EventTime};
 use sellcast_domain::{Period, ShopDay};
 use sellcast_server::Reconciliation;
+use sellcast_warehouse::RunRecord;
 
 use super::shop_time;
 use crate::engine::Engine;
@@ -17,27 +19,28 @@ const REPAIRED: &str = "sellcast_stream_repaired_total";
 
 /// Windows that can be compared with the warehouse.
 pub(crate) trait Reconciles: Send + Sync {
-    /// Notes that the warehouse begins to be read.
-    fn mark(&self);
-
     /// Where the windows begin; `None` until they are made.
     fn begins_at(&self) -> Option<EventTime>;
 
     /// Whether everything that the source has was followed once.
     fn is_level(&self) -> bool;
 
-    /// Compares all tiles of that time, or with their rows those that differed, and repairs; `None` when the windows were not there
-    /// when the warehouse began to be read.
-    fn reconcile(&self, batch: &[BatchTile], from: EventTime, until: EventTime) -> Option<Comparison>;
+    /// Compares all tiles of that time, or with their rows those that differed, and repairs, but for what changed since the shop began
+    /// to be read, `read_at` by the machine's clock; `None` when that is not known.
+    fn reconcile(&self, batch: &[BatchTile], between: [EventTime; 2], read_at: DateTime<Utc>) -> Option<Comparison>;
 }
 
 /// How long the first ingest of a process waits for the stream to catch up.
 const PATIENCE: StdDuration = StdDuration::from_secs(15);
 /// Between two looks.
 const LOOK: StdDuration = StdDuration::from_millis(100);
+/// Between two looks for an ingest of another process.
+const LOOK_AROUND: StdDuration = StdDuration::from_secs(2);
+/// How far the clocks of two machines may be apart.
+const CLOCKS_APART: Duration = Duration::seconds(10);
 
 impl Engine {
-    /// Waits a little until the stream has read what came while nothing followed it, so that an ingest does not take that for missed.
+    /// Waits a little until the stream has read what came while nothing followed it, so that a comparison does not take that for missed.
     pub(crate) async fn until_level(&self) {
         let Some(stream) = self.windows().filter(|_| shop_time(self).is_some()) else { return };
         let began = Instant::now();
@@ -46,16 +49,44 @@ impl Engine {
         }
     }
 
-    /// Compares the windows with what an ingest at `now` has loaded. Sales of the last lateness before it are left out: they may be on
-    /// their way.
-    pub(crate) async fn reconcile(&self, now: DateTime<Utc>) -> anyhow::Result<()> {
+    /// Compares the windows with what an ingest of this process has loaded. A fault is told: the night goes on without it, and the next
+    /// one compares again.
+    pub(crate) async fn reconcile(&self, run: &RunRecord) {
+        let Some(read_at) = run.read_at else { return };
+        if let Err(error) = self.compare_with(run, read_at).await {
+            tracing::warn!(error = format!("{error:#}"), "the windows cannot be compared with the warehouse");
+        }
+    }
+
+    /// Compares the windows with what another process has ingested, if its run is a new one.
+    async fn reconcile_with_others(&self) -> anyhow::Result<()> {
+        self.until_level().await;
+        // An ingest of this process compares by itself.
+        let _turn = self.nightly.lock().await;
+        let newest = self.warehouse.last_runs(1).await?.pop();
+        match newest.as_ref().and_then(|run| Some((run, run.read_at?))) {
+            Some((run, read_at)) => self.compare_with(run, read_at - CLOCKS_APART).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Compares the windows with what a run has loaded, unless that was done. Sales of the last lateness before it are left out: they
+    /// may be on their way.
+    async fn compare_with(&self, run: &RunRecord, read_at: DateTime<Utc>) -> anyhow::Result<()> {
         let Some((stream, from)) = self.windows().and_then(|stream| Some((stream.clone(), stream.begins_at()?))) else { return Ok(()) };
+        if !self.begin_comparison(&run.run_id) {
+            return Ok(());
+        }
+        let now = run.started_at;
         let settled = now - Duration::seconds(self.config.stream.lateness_seconds.into());
         let until = EventTime::try_from(settled.timestamp() / 3600 * 3600)?;
         if until <= from {
             return Ok(());
         }
-        let Some(found) = self.compare(&stream, from, until).await? else { return Ok(()) };
+        let Some(found) = self.compare(&stream, [from, until], read_at).await? else {
+            tracing::info!("the windows are not compared with an ingest that began before they were followed; the next one is");
+            return Ok(());
+        };
         counter!(TILES).increment(found.tiles as u64);
         let mut report = Reconciliation::new(&found, from, until, now);
         if found.is_strange {
@@ -82,14 +113,19 @@ impl Engine {
     }
 
     /// Compares the digests of all tiles, then the rows of those that differ.
-    async fn compare(&self, stream: &Arc<dyn Reconciles>, from: EventTime, until: EventTime) -> anyhow::Result<Option<Comparison>> {
+    async fn compare(
+        &self,
+        stream: &Arc<dyn Reconciles>,
+        between: [EventTime; 2],
+        read_at: DateTime<Utc>,
+    ) -> anyhow::Result<Option<Comparison>> {
         let compare = async |batch: Vec<BatchTile>| {
             let stream = stream.clone();
-            tokio::task::spawn_blocking(move || stream.reconcile(&batch, from, until)).await
+            tokio::task::spawn_blocking(move || stream.reconcile(&batch, between, read_at)).await
         };
-        let Some(digests) = compare(self.warehouse.tiles_since(from).await?).await? else { return Ok(None) };
+        let Some(digests) = compare(self.warehouse.tiles_since(between[0]).await?).await? else { return Ok(None) };
         let Some(differing) = &digests.wanted else { return Ok(Some(digests)) };
-        let rows = compare(self.warehouse.rows_since(from, differing).await?).await?;
+        let rows = compare(self.warehouse.rows_since(between[0], differing).await?).await?;
         Ok(rows.map(|rows| Comparison { tiles: digests.tiles, ..rows }))
     }
 
@@ -107,5 +143,22 @@ impl Engine {
             }
         }
         Ok(())
+    }
+}
+
+/// Compares the windows with what other processes ingest, while the engine lives: a publication follows each ingest. A fault is told,
+/// and the next publication is looked at again.
+pub(super) async fn watch(engine: Weak<Engine>) {
+    let mut known = None;
+    while let Some(engine) = engine.upgrade() {
+        let newest = engine.store.current().map(|generation| generation.generation_id);
+        if newest.is_some() && newest != known {
+            known = newest;
+            if let Err(error) = engine.reconcile_with_others().await {
+                tracing::warn!(error = format!("{error:#}"), "the windows cannot be compared with the warehouse");
+            }
+        }
+        drop(engine);
+        tokio::time::sleep(LOOK_AROUND).await;
     }
 }

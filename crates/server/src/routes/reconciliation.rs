@@ -23,7 +23,7 @@ use crate::state::AppState;
 pub(super) async fn last(State(state): State<AppState>, uri: Uri) -> Result<Response, ApiError> {
     Parameters::read(&uri, &[]).finish()?;
     let Some(found) = state.live_frames().sales().and_then(|sales| sales.reconciliation()) else {
-        let detail = "nothing was compared yet: the process that ingests and follows the sales does so after each ingest";
+        let detail = "nothing was compared yet: a process that follows the sales does so after each ingest that begins after it";
         return Err(Problem::new(ProblemKind::NotFound, detail).into());
     };
     let mut response = Json(found.as_ref()).into_response();

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use futures::executor::block_on;
+use rdkafka::TopicPartitionList;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
@@ -86,6 +87,23 @@ pub(super) fn asker(config: &ClientConfig) -> Result<BaseConsumer, WorkerError> 
 /// The end of a partition; `None` while Kafka does not answer.
 pub(super) fn end_of(consumer: &BaseConsumer, topic: &str, number: i32) -> Option<i64> {
     consumer.fetch_watermarks(topic, number, CONTACT).ok().map(|(_, end)| end)
+}
+
+/// Messages of topics that a group has not followed, by what its workers told Kafka with their last save; `None` while Kafka does not
+/// answer. `of_group` is a client of the group that has joined nothing.
+pub(super) fn lag_of(of_group: &BaseConsumer, partitions: &[(String, i32)]) -> Option<u64> {
+    let mut list = TopicPartitionList::new();
+    for (topic, number) in partitions {
+        list.add_partition(topic, *number);
+    }
+    let told = of_group.committed_offsets(list, CONTACT).ok()?;
+    let mut lag = 0;
+    for partition in told.elements() {
+        let (begin, end) = of_group.fetch_watermarks(partition.topic(), partition.partition(), CONTACT).ok()?;
+        let followed = partition.offset().to_raw().filter(|offset| *offset >= 0).unwrap_or(begin);
+        lag += (end - followed).max(0).unsigned_abs();
+    }
+    Some(lag)
 }
 
 /// True when Kafka answers and a partition has no more than `slack` messages from `position` on.

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
+use chrono::{DateTime, Utc};
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{Message as _, Offset, TopicPartitionList};
@@ -16,7 +17,7 @@ use sellcast_domain::CategoryId;
 use sellcast_domain::window::{BatchTile, Comparison, EventTime, SaleBook};
 use tracing::info;
 
-use super::contact::{asker, end_of, is_passing, keyed_partitions, partitions_of};
+use super::contact::{asker, end_of, is_passing, keyed_partitions, lag_of, partitions_of};
 use super::{WorkerError, WorkerSettings};
 use crate::message::{Message, Share};
 use crate::shard::Shard;
@@ -24,6 +25,8 @@ use crate::state::{Meta, Save, SourceMark, StateFile};
 
 /// Between two saves, and between two questions how far the topic is.
 const SAVE_EVERY: Duration = Duration::from_secs(1);
+/// Between two questions how far the workers are, which take longer.
+const ASK_EVERY: Duration = Duration::from_secs(5);
 /// Messages that are followed at a time.
 const BATCH: usize = 2_000;
 /// How long it waits for a message before it looks at the clock.
@@ -36,7 +39,8 @@ pub struct FollowerStatus {
     pub as_of: Option<EventTime>,
     /// Messages followed since it began, but for those that only tell the time.
     pub read: u64,
-    /// Messages that the topic had and that were not followed when Kafka was last asked; none while it does not answer.
+    /// Messages of Debezium's topics that the workers had not followed and saved, and of the keyed topic that this follower had not, when
+    /// Kafka was last asked; none while it does not answer.
     pub lag: Option<u64>,
 }
 
@@ -55,19 +59,14 @@ impl FollowedWindows {
         self.write(|shard| shard.book_mut().regroup(groups));
     }
 
-    /// Notes that the warehouse begins to be read, see [`Shard::mark`].
-    pub fn mark(&self) {
-        self.write(Shard::mark);
-    }
-
     /// Compares with the warehouse, see [`Shard::compare`]; the follower waits meanwhile.
-    pub fn compare(&self, batch: &[BatchTile], from: EventTime, until: EventTime) -> Option<Comparison> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).compare(batch, from, until)
+    pub fn compare(&self, batch: &[BatchTile], between: [EventTime; 2], read_at: DateTime<Utc>) -> Option<Comparison> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).compare(batch, between, read_at)
     }
 
     /// Makes what a comparison found, see [`Shard::repair`]. It is saved within a second.
-    pub fn repair(&self, comparison: &mut Comparison) {
-        self.write(|shard| shard.repair(comparison));
+    pub fn repair(&self, comparison: &mut Comparison, read_at: DateTime<Utc>) {
+        self.write(|shard| shard.repair(comparison, read_at));
     }
 
     fn write<T>(&self, write: impl FnOnce(&mut Shard) -> T) -> T {
@@ -79,6 +78,10 @@ impl FollowedWindows {
 pub struct Follower {
     consumer: BaseConsumer,
     ends: BaseConsumer,
+    /// Of the workers' group, to ask how far they are.
+    workers: BaseConsumer,
+    /// The partitions of Debezium's topics.
+    sources: Vec<(String, i32)>,
     topic: String,
     state: StateFile,
     windows: FollowedWindows,
@@ -94,7 +97,7 @@ impl Follower {
     /// Opens the state at `path`, or begins it, and goes on reading where it stopped. The keyed topic is made if it is missing.
     ///
     /// # Errors
-    /// When Kafka cannot be reached, the topic of sales is missing, or the state is in use or cannot be read.
+    /// When Kafka cannot be reached, one of Debezium's topics is missing, or the state is in use or cannot be read.
     pub fn open(settings: &WorkerSettings, path: &Path) -> Result<Self, WorkerError> {
         let topic = settings.keyed_topic.clone();
         let mut config = ClientConfig::new();
@@ -102,8 +105,11 @@ impl Follower {
         config.set("enable.auto.commit", "false").set("auto.offset.reset", "earliest");
         config.set("fetch.wait.max.ms", "50").set("fetch.queue.backoff.ms", "5");
         let consumer: BaseConsumer = config.create().map_err(WorkerError::kafka("make a consumer"))?;
-        let sales = &settings.sales_topic;
-        let sources = partitions_of(&consumer, sales)?.ok_or_else(|| WorkerError::NoTopic(sales.clone()))?;
+        let mut sources = Vec::new();
+        for topic in [&settings.sales_topic, &settings.products_topic] {
+            let numbers = partitions_of(&consumer, topic)?.ok_or_else(|| WorkerError::NoTopic(topic.clone()))?;
+            sources.extend(numbers.into_iter().map(|number| (topic.clone(), number)));
+        }
         let partitions = keyed_partitions(&config, &consumer, settings)?;
 
         let (mut state, meta) = StateFile::open(path)?;
@@ -120,9 +126,11 @@ impl Follower {
         }
         consumer.assign(&list).map_err(failed())?;
         info!(topic, held = shard.book().len(), "the windows of all {partitions} partitions of {topic} are followed");
-        let levels = sources.into_iter().map(|number| (format!("{sales}-{number}"), None)).collect();
+        let of_sales = sources.iter().filter(|(topic, _)| *topic == settings.sales_topic);
+        let levels = of_sales.map(|(topic, number)| (format!("{topic}-{number}"), None)).collect();
         let (windows, status) = (FollowedWindows(Arc::new(RwLock::new(shard))), FollowerStatus::default());
-        Ok(Self { consumer, ends: asker(&config)?, topic, state, windows, positions, levels, status, is_changed: false })
+        let (ends, workers) = (asker(&config)?, asker(config.clone().set("group.id", &settings.group))?);
+        Ok(Self { consumer, ends, workers, sources, topic, state, windows, positions, levels, status, is_changed: false })
     }
 
     /// What it keeps.
@@ -135,7 +143,7 @@ impl Follower {
     /// # Errors
     /// When Kafka or the state fails; everything saved until then holds.
     pub fn run(mut self, stop: &AtomicBool, tell: impl Fn(FollowerStatus)) -> Result<(), WorkerError> {
-        let mut saved_at = Instant::now();
+        let (mut saved_at, mut asked_at, mut of_workers) = (Instant::now(), None, None);
         let mut aim: Option<(EventTime, BTreeMap<i32, i64>)> = None;
         while !stop.load(Ordering::Relaxed) {
             self.follow_batch()?;
@@ -146,8 +154,11 @@ impl Follower {
             if saved_at.elapsed() >= SAVE_EVERY {
                 self.save()?;
                 let ends = self.ends();
-                self.status.lag =
-                    ends.as_ref().map(|ends| ends.iter().map(|(number, end)| (end - self.positions[number]).max(0) as u64).sum());
+                if asked_at.is_none_or(|at: Instant| at.elapsed() >= ASK_EVERY) {
+                    (asked_at, of_workers) = (Some(Instant::now()), lag_of(&self.workers, &self.sources));
+                }
+                let own = ends.as_ref().map(|ends| ends.iter().map(|(number, end)| (end - self.positions[number]).max(0) as u64).sum());
+                self.status.lag = own.zip(of_workers).map(|(own, of_workers): (u64, u64)| own + of_workers);
                 if aim.is_none() {
                     aim = self.level().zip(ends);
                 }

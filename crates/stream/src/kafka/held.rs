@@ -3,18 +3,20 @@
 //! closed first.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use object_store::path::Path as ObjectPath;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{ClientContext, Offset, TopicPartitionList};
 use sellcast_domain::window::EventTime;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use super::out::Out;
+use super::snapshots::{Copying, Snapshots, Source};
 use super::{WorkerError, WorkerSettings};
 use crate::intake::Intake;
 use crate::message::Share;
@@ -38,13 +40,25 @@ pub(super) struct Partition {
     pub(super) told: EventTime,
     /// Dead letters of earlier workers that this one has not tried: the mapping may be another now.
     untried: bool,
+    /// The newest copy for other machines, and when it was begun.
+    copied: (i64, Instant),
+    path: PathBuf,
     state: StateFile,
     is_changed: bool,
 }
 
 impl Partition {
     fn open(topic: &str, number: i32, settings: &WorkerSettings, shares: u32) -> Result<Self, StateError> {
-        let (mut state, meta) = open_when_free(&settings.state_folder.join(format!("{topic}-{number}.redb")))?;
+        let path = settings.state_folder.join(format!("{topic}-{number}.redb"));
+        let (mut state, mut meta) = open_when_free(&path)?;
+        if let Some(snapshots) = &settings.snapshots
+            && is_behind(snapshots, &copies_of(settings, topic, number), &path, position_of(&meta))
+        {
+            // Closed first: it is another file now.
+            drop(state);
+            (state, meta) = open_when_free(&path)?;
+        }
+        let copied = (position_of(&meta), Instant::now());
         let mut shard = None;
         if topic == settings.keyed_topic {
             let mut made = Shard::new(Share { index: number.unsigned_abs(), count: shares }, settings.watermark);
@@ -54,7 +68,8 @@ impl Partition {
         let SourceMark { position, watermark, counts } = meta.sources.values().next().cloned().unwrap_or_default();
         let intake = Intake::resume(settings.watermark, watermark, counts);
         let told = EventTime::default();
-        Ok(Self { intake, position, shard, dead: Vec::new(), heard_at: Instant::now(), told, untried: true, state, is_changed: false })
+        let heard_at = Instant::now();
+        Ok(Self { intake, position, shard, dead: Vec::new(), heard_at, told, untried: true, copied, path, state, is_changed: false })
     }
 
     /// Notes that everything before `position` was followed.
@@ -79,6 +94,10 @@ impl Partition {
         self.is_changed = true;
     }
 
+    fn is_copy_due(&self, every: Duration) -> bool {
+        !self.is_changed && self.position > self.copied.0 && self.copied.1.elapsed() >= every
+    }
+
     fn save(&mut self, source: &str) -> Result<(), StateError> {
         if !self.is_changed {
             return Ok(());
@@ -93,6 +112,31 @@ impl Partition {
         self.dead.clear();
         self.is_changed = false;
         Ok(())
+    }
+}
+
+fn position_of(meta: &Meta) -> i64 {
+    meta.sources.values().next().map_or(0, |mark| mark.position)
+}
+
+/// Where the copies of a partition's state lie.
+fn copies_of(settings: &WorkerSettings, topic: &str, number: i32) -> ObjectPath {
+    ObjectPath::from(format!("{}/{topic}-{number}", settings.group))
+}
+
+/// True when a worker of another machine was further, and its state is at `path` now.
+fn is_behind(snapshots: &Snapshots, copies: &ObjectPath, path: &Path, position: i64) -> bool {
+    match snapshots.fetch(copies, path, position) {
+        Ok(fetched) => {
+            if let Some(fetched) = fetched {
+                info!(%copies, position, fetched, "the state of {copies} is taken over from another machine");
+            }
+            fetched.is_some()
+        }
+        Err(error) => {
+            warn!(%error, position, "the copies of {copies} cannot be read; this worker goes on from what it has itself");
+            false
+        }
     }
 }
 
@@ -112,6 +156,7 @@ pub(super) struct Holding {
     /// By topic and number.
     pub(super) partitions: BTreeMap<(String, i32), Partition>,
     pub(super) out: Out,
+    copying: Option<Copying>,
     /// Why a callback failed; the worker then stops.
     failed: Option<WorkerError>,
 }
@@ -131,6 +176,31 @@ impl Holding {
         Ok(())
     }
 
+    /// Begins a copy for other machines of the partition whose copy is the oldest, if it is due. To be called when all is saved.
+    pub(super) fn copy_one(&mut self, settings: &WorkerSettings) {
+        let Some(copying) = self.copying.as_mut() else { return };
+        let due = self.partitions.iter_mut().filter(|(_, partition)| partition.is_copy_due(copying.every()));
+        let Some(((topic, number), partition)) = due.min_by_key(|(_, partition)| partition.copied.1) else { return };
+        if !copying.is_free() {
+            return;
+        }
+        partition.copied = (partition.position, Instant::now());
+        let source = Source { folder: copies_of(settings, topic, *number), path: &partition.path, position: partition.position };
+        if let Err(error) = copying.begin(&source) {
+            warn!(%error, "`{}` cannot be copied for other machines", partition.path.display());
+        }
+    }
+
+    /// How far the partitions are followed.
+    pub(super) fn positions(&self) -> TopicPartitionList {
+        let mut list = TopicPartitionList::new();
+        for ((topic, number), partition) in &self.partitions {
+            // Fails for offsets that no partition has.
+            let _ = list.add_partition_offset(topic, *number, Offset::Offset(partition.position));
+        }
+        list
+    }
+
     /// Whether a callback failed.
     pub(super) fn check(&mut self) -> Result<(), WorkerError> {
         self.failed.take().map_or(Ok(()), Err)
@@ -145,7 +215,8 @@ pub(super) struct Holder {
 
 impl Holder {
     pub(super) fn new(settings: WorkerSettings, out: Out) -> Self {
-        Self { holding: Mutex::new(Holding { partitions: BTreeMap::new(), out, failed: None }), settings }
+        let copying = settings.snapshots.clone().map(Copying::new);
+        Self { holding: Mutex::new(Holding { partitions: BTreeMap::new(), out, copying, failed: None }), settings }
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Holding> {

@@ -1,11 +1,13 @@
 //! Kafka: workers of one consumer group share the partitions of Debezium's topics and of `sellcast.sales`, and keep the
-//! state of each partition in a file of a common folder. Offsets are part of that state; Kafka is told none. Followers read what the
+//! state of each partition in a file of a common folder. Offsets are part of that state; Kafka is told them too, only for those who look
+//! how far the group is. Followers read what the
 //! workers write to `sellcast.sales` and have the windows of the whole shop.
 
 mod contact;
 mod follower;
 mod held;
 mod out;
+mod snapshots;
 mod worker;
 
 use std::path::PathBuf;
@@ -16,6 +18,7 @@ use sellcast_domain::window::WatermarkSettings;
 use crate::debezium::{ProductColumns, SaleColumns};
 use crate::state::StateError;
 pub use follower::{FollowedWindows, Follower, FollowerStatus};
+pub use snapshots::Snapshots;
 pub use worker::{Worker, WorkerStatus};
 
 /// What a worker reads and where it keeps its state.
@@ -35,6 +38,8 @@ pub struct WorkerSettings {
     pub keyed_partitions: u32,
     /// The folder of the state, the same for all workers of the group.
     pub state_folder: PathBuf,
+    /// Copies of the state for workers that do not see this folder.
+    pub snapshots: Option<Snapshots>,
     /// Columns of the table of sales.
     pub sales: SaleColumns,
     /// Columns of the table of products.

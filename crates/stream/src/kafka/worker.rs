@@ -7,12 +7,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rdkafka::config::ClientConfig;
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::message::BorrowedMessage;
 use rdkafka::{Message as _, Offset, TopicPartitionList};
 use sellcast_domain::window::{Arrival, EventTime, StandingCounts};
 use serde::Serialize;
-use tracing::info;
+use tracing::{debug, info};
 
 use super::contact::{ANSWER, asker, is_near, is_passing, keyed_partitions, partitions_of};
 use super::held::{Holder, Holding, Partition};
@@ -121,8 +121,10 @@ impl Worker {
             if saved_at.elapsed() >= SAVE_EVERY {
                 let mut holding = self.consumer.context().lock();
                 holding.save()?;
-                let told = status(&holding);
+                holding.copy_one(&self.settings);
+                let (told, saved) = (status(&holding), holding.positions());
                 drop(holding);
+                self.tell_group(&saved);
                 is_level = self.tell_level(&told.positions, if is_level { BATCH as i64 } else { 1 }, wall())?;
                 tell(&WorkerStatus { is_level, ..told });
                 saved_at = Instant::now();
@@ -136,6 +138,14 @@ impl Worker {
             self.consumer.poll(PATIENCE);
         }
         self.consumer.context().lock().check()
+    }
+
+    /// Tells Kafka what is saved, for those who look how far the group is: no worker goes on from there. What is not told now, because
+    /// the group changes or Kafka is away, is told with the next save.
+    fn tell_group(&self, saved: &TopicPartitionList) {
+        if let Err(error) = self.consumer.commit(saved, CommitMode::Async) {
+            debug!(%error, "Kafka is not told how far this worker is");
+        }
     }
 
     /// Tells whoever follows the keyed topic which partitions of the sales were followed up to now, but for `slack` messages: what ends
