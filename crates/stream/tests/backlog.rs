@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::BaseConsumer;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
@@ -18,7 +20,7 @@ use tokio::time::sleep;
 use crate::chain::{Chain, LIMIT, TOPICS, settings, topics_are_there};
 use crate::faults::{ends, records};
 
-const ROWS: u32 = 200_000;
+const ROWS: u32 = 300_000;
 
 /// Messages of the table of sales that Kafka has.
 fn written(chain: &Chain) -> Result<i64> {
@@ -30,16 +32,21 @@ fn written(chain: &Chain) -> Result<i64> {
 #[ignore = "slow"]
 async fn windows_equal_the_source_when_workers_join_and_die_while_a_snapshot_comes() -> Result<()> {
     let chain = Chain::start(ROWS).await?;
-    chain.connect_slowly("first").await?;
+    // Debezium makes the topic of a table with its first row.
+    let admin: AdminClient<DefaultClientContext> = ClientConfig::new().set("bootstrap.servers", chain.brokers()).create()?;
+    let topics = [0, 1].map(|topic| NewTopic::new(TOPICS[topic], 4, TopicReplication::Fixed(1)));
+    admin.create_topics(&topics, &AdminOptions::new().operation_timeout(Some(LIMIT))).await?;
     until("the topics", LIMIT, || async { topics_are_there(chain.brokers()) }).await?;
     let (mut one, mut two) = (chain.worker("one")?, chain.worker("two")?);
     let has_some = |name: &'static str| chain.saved(&[name]).is_some_and(|saved| !saved.is_empty());
     until("the partitions to be shared", LIMIT, || async { has_some("one") && has_some("two") }).await?;
+    chain.connect_slowly("first").await?;
+    until("rows of the snapshot", LIMIT, || async { written(&chain).is_ok_and(|written| written > 1_000) }).await?;
     one.kill_9().await?;
-    let at_the_kill = written(&chain)?;
-    ensure!(at_the_kill > 0 && at_the_kill < i64::from(ROWS), "the snapshot was at row {at_the_kill} of {ROWS}");
     let mut three = chain.worker("three")?;
     until("a third worker", LIMIT, || async { has_some("three") }).await?;
+    let shared_at = written(&chain)?;
+    ensure!(shared_at < i64::from(ROWS), "the snapshot was over when its partitions were shared anew");
     chain.settle(&["two", "three"]).await?;
     for worker in [&mut two, &mut three] {
         ensure!(worker.terminate(LIMIT).await?.success(), "{}", worker.stderr());
