@@ -18,8 +18,8 @@ ZONE = zoneinfo.ZoneInfo("America/New_York")
 # Shares of the day that is over, by the clock.
 PARTS = [(0, 6), (6, 10), (10, 12), (12, 14), (14, 16), (16, 18), (18, 20), (20, 24)]
 LEVEL = 2
-# Seconds without a sale after which the replay is over.
-SILENCE = 300
+# Seconds without a sale after which the replay is over; it begins when the first models are trained.
+SILENCE = 1800
 
 
 def ask(url):
