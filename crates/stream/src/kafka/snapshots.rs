@@ -16,7 +16,7 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use object_store::path::Path as ObjectPath;
 use object_store::{ObjectStore, ObjectStoreExt as _, WriteMultipart};
 use tokio::runtime::Handle;
-use tracing::{info, warn};
+use tracing::{debug, warn};
 
 /// A copy takes at most one in so many of a worker's seconds.
 const SHARE: u32 = 50;
@@ -146,7 +146,7 @@ impl Copying {
             fs::remove_file(&copy)?;
             sent
         }));
-        info!(folder = %source.folder, position, "the state of {} is copied for other machines", source.folder);
+        debug!(folder = %source.folder, position, "the state of {} is copied for other machines", source.folder);
         Ok(())
     }
 }
