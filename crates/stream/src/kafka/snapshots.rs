@@ -93,8 +93,8 @@ impl Snapshots {
 /// The copies that a worker makes, one at a time.
 pub(super) struct Copying {
     snapshots: Snapshots,
-    /// What is sent at the moment.
-    sending: Option<JoinHandle<io::Result<()>>>,
+    /// What is sent at the moment; it tells when it was done.
+    sending: Option<JoinHandle<(io::Result<()>, Instant)>>,
     begun_at: Instant,
     /// Not before.
     next_at: Instant,
@@ -125,11 +125,15 @@ impl Copying {
     pub(super) fn is_free(&mut self) -> bool {
         if let Some(sending) = self.sending.take_if(|sending| sending.is_finished()) {
             match sending.join() {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => warn!(%error, "a partition's state cannot be copied for other machines; the next copy is tried in time"),
+                Ok((sent, done_at)) => {
+                    if let Err(error) = sent {
+                        warn!(%error, "a partition's state cannot be copied for other machines; the next copy is tried in time");
+                    }
+                    // As long without as with one.
+                    self.next_at = self.next_at.max(done_at + (done_at - self.begun_at));
+                }
                 Err(_) => warn!("the copy of a partition's state was broken off"),
             }
-            self.next_at = self.next_at.max(Instant::now() + self.begun_at.elapsed());
         }
         self.sending.is_none() && Instant::now() >= self.next_at
     }
@@ -143,8 +147,8 @@ impl Copying {
         let (snapshots, folder, position) = (self.snapshots.clone(), source.folder.clone(), source.position);
         self.sending = Some(std::thread::spawn(move || {
             let sent = snapshots.runtime.block_on(snapshots.send(&folder, position, &copy));
-            fs::remove_file(&copy)?;
-            sent
+            let removed = fs::remove_file(&copy);
+            (sent.and(removed), Instant::now())
         }));
         debug!(folder = %source.folder, position, "the state of {} is copied for other machines", source.folder);
         Ok(())
