@@ -194,9 +194,7 @@ impl Forecaster<'_> {
             first_scores,
         })
     }
-}
 
-impl Forecaster<'_> {
     /// The rows of all frames with the reasons of their first products. The trees of each frame are walked for seconds.
     fn sheets(
         &self,
