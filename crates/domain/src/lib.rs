@@ -13,6 +13,7 @@ mod period;
 mod prediction;
 mod problem;
 mod record;
+mod sales_profile;
 mod what_if;
 pub mod window;
 
@@ -25,7 +26,7 @@ pub use learning::{
     LearningStep, ModelEvent, ModelEventKind, ModelsRecord, Verdict, WeightChange,
 };
 pub use live::{LiveStatus, ReplayStatus};
-pub use live_forecast::{Expected, LiveForecast, SalesProfile, settled};
+pub use live_forecast::{Expected, LiveForecast, settled};
 pub use money::{InvalidMoney, Money};
 pub use period::{InvalidTimeFrame, Period, TimeFrame};
 pub use prediction::{
@@ -34,4 +35,5 @@ pub use prediction::{
 };
 pub use problem::{FieldError, Problem, ProblemKind};
 pub use record::{FirstScore, FrameRecord, Metrics, Miss, Origin, PeriodScore, ReliabilityBin, ScoredCategory, TrackRecord};
+pub use sales_profile::{Course, Dispersion, HourlySales, SalesProfile, Scatter};
 pub use what_if::{ChangedDriver, InvalidPromotionKind, PromotionKind, WhatIfAnswer, WhatIfOutcome, WhatIfPromotion, WhatIfQuestion};

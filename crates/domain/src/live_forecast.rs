@@ -2,76 +2,19 @@
 //!
 //! The batch forecast is the prior. Sales come at its rate times an unknown factor that is Gamma distributed with mean 1; the
 //! forecast's interval says how much the factor may differ from 1, after what chance alone does to so many sales. Counting
-//! sales updates the factor as counts do (Gamma-Poisson; Gelman et al., Bayesian Data Analysis, 2.6). The batch forecast
-//! itself is never changed.
-
-use chrono::{DateTime, Datelike, Timelike, Utc};
-use chrono_tz::Tz;
+//! sales updates the factor as counts do (Gamma-Poisson; Gelman et al., Bayesian Data Analysis, 2.6). Where sales scatter more
+//! than counts do, by the index of dispersion of [`Course`], so many lines are as good as one independent purchase (quasi-Poisson;
+//! McCullagh and Nelder, Generalized Linear Models, 9.2). The batch forecast itself is never changed.
 
 use crate::window::Sums;
-use crate::{Interval, Money, Period, ShopDay};
+use crate::{Course, Interval, Money};
 
-/// Hours of a week.
-const HOURS: usize = 168;
 /// Standard deviations from one end of an 80 % interval to the other.
 const WIDTH_80: f64 = 2.563;
 /// The factor's variance is at least this: no forecast is so sure that sales could teach it nothing.
 const LEAST_VARIANCE: f64 = 1e-4;
 /// Fewer expected sales than this are not told apart.
 const LEAST_SALES: f64 = 1e-6;
-
-/// How sales spread over the hours of a week: Monday's first hour first.
-#[derive(Clone, Debug, PartialEq)]
-pub struct SalesProfile(Box<[f64; HOURS]>);
-
-impl SalesProfile {
-    /// Every hour sells the same.
-    pub fn uniform() -> Self {
-        Self(Box::new([1.0 / HOURS as f64; HOURS]))
-    }
-
-    /// Learnt from what was sold in each hour of the week, drawn towards another profile as if `strength` had been sold as
-    /// that one says. Hours in which returns prevailed count as nothing.
-    pub fn learnt(sold: &[f64; HOURS], towards: &Self, strength: f64) -> Self {
-        let drawn: [f64; HOURS] = std::array::from_fn(|hour| sold[hour].max(0.0) + strength.max(0.0) * towards.0[hour]);
-        let sum: f64 = drawn.iter().sum();
-        if sum > 0.0 && sum.is_finite() { Self(Box::new(drawn.map(|hour| hour / sum))) } else { towards.clone() }
-    }
-
-    /// The place of an instant in such a week.
-    pub fn hour_of(instant: DateTime<Utc>, zone: Tz) -> usize {
-        let local = instant.with_timezone(&zone);
-        (local.weekday().num_days_from_monday() * 24 + local.hour()) as usize
-    }
-
-    /// The share of what a period sells that is sold by `now`: 0 before it, 1 after it.
-    pub fn elapsed(&self, period: Period, now: DateTime<Utc>, zone: Tz) -> f64 {
-        let (first, last, today) = (period.start(), period.last_day(), ShopDay::of(now, zone));
-        if now <= first.starts_at(zone) {
-            return 0.0;
-        }
-        if today > last {
-            return 1.0;
-        }
-        let of_days = |days: i64| (0..days).map(|number| self.day(first + number)).sum::<f64>();
-        let whole = of_days(period.days());
-        if whole <= 0.0 {
-            let spent = (now - first.starts_at(zone)).as_seconds_f64();
-            return spent / ((last + 1).starts_at(zone) - first.starts_at(zone)).as_seconds_f64();
-        }
-        let local = now.with_timezone(&zone);
-        let hour = Self::hour_of(now, zone);
-        let midnight = hour - local.hour() as usize;
-        let of_hour = f64::from(local.minute() * 60 + local.second()) / 3600.0;
-        let so_far = of_days(today.days_since(first)) + self.0[midnight..hour].iter().sum::<f64>() + self.0[hour] * of_hour;
-        (so_far / whole).clamp(0.0, 1.0)
-    }
-
-    fn day(&self, day: ShopDay) -> f64 {
-        let midnight = day.weekday().num_days_from_monday() as usize * 24;
-        self.0[midnight..midnight + 24].iter().sum()
-    }
-}
 
 /// What the batch forecast says of a period.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -109,18 +52,23 @@ struct Rest {
 }
 
 impl Expected {
-    /// The forecast when `elapsed` of the period's sales should have come and `sold` has.
-    pub fn live(&self, sold: Sums, elapsed: f64) -> LiveForecast {
-        let rest = self.rest(sold, elapsed);
+    /// The forecast when the period has come so far and `sold` is what came.
+    pub fn live(&self, sold: Sums, course: Course) -> LiveForecast {
+        let rest = self.rest(sold, course);
         self.with(sold, rest, Money::from_cents(rest.cents.round() as i64))
     }
 
     /// The forecasts of the parts of a whole: each learns from its own sales, and what they expect of the rest is brought to what
-    /// the whole expects of it, in the proportion in which the batch forecasts of parts and whole stand. `parts` are in the order
-    /// of the result.
-    pub fn live_parts(&self, sold: Sums, parts: &[(Self, Sums)], elapsed: f64) -> Vec<LiveForecast> {
-        let whole = self.rest(sold, elapsed);
-        let rests: Vec<Rest> = parts.iter().map(|(part, sold)| part.rest(*sold, elapsed)).collect();
+    /// the whole expects of it, in the proportion in which the batch forecasts of parts and whole stand. What makes the whole
+    /// scatter beyond chance is taken to be common to its parts, and so to be less of what the smaller ones scatter (as in a
+    /// beta-binomial). `parts` are in the order of the result.
+    pub fn live_parts(&self, sold: Sums, parts: &[(Self, Sums)], course: Course) -> Vec<LiveForecast> {
+        let whole = self.rest(sold, course);
+        let of_part = |part: &Self| {
+            let share = (part.cents() / self.cents().max(1.0)).min(1.0);
+            Course { dispersion: 1.0 + (course.dispersion - 1.0) * share, ..course }
+        };
+        let rests: Vec<Rest> = parts.iter().map(|(part, sold)| part.rest(*sold, of_part(part))).collect();
         let expected: f64 = parts.iter().map(|(part, _)| part.cents()).sum();
         let (own, wanted) = (rests.iter().map(|rest| rest.cents).sum::<f64>(), expected * whole.cents / self.cents().max(1.0));
         let factor = if own > 0.0 { wanted / own } else { 0.0 };
@@ -151,15 +99,16 @@ impl Expected {
         }
     }
 
-    fn rest(&self, sold: Sums, elapsed: f64) -> Rest {
-        let left = 1.0 - elapsed.clamp(0.0, 1.0);
+    fn rest(&self, sold: Sums, course: Course) -> Rest {
+        let left = 1.0 - course.elapsed.clamp(0.0, 1.0);
         let mean = self.cents();
         if mean <= 0.0 {
             return Rest { cents: 0.0, quantity: 0.0, width: left.sqrt() };
         }
-        // Units are bought several at a time; what counts as evidence is the purchase.
+        // Units are bought several at a time, and lines come together; what counts as evidence is the independent purchase.
         let units = sold.quantity.to_f64().max(0.0);
-        let each = if sold.transactions > 0 && units > 0.0 { units / f64::from(sold.transactions) } else { 1.0 };
+        let a_line = if sold.transactions > 0 && units > 0.0 { units / f64::from(sold.transactions) } else { 1.0 };
+        let each = a_line * course.dispersion.max(1.0);
         let (count, expected) = (units / each, (self.quantity / each).max(LEAST_SALES));
         let deviation = (self.interval.high - self.interval.low).cents().max(0) as f64 / WIDTH_80 / mean;
         let strength = 1.0 / (deviation * deviation - 1.0 / expected).max(LEAST_VARIANCE);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use sellcast_domain::window::{Sums, WindowKey};
 use sellcast_domain::{
-    CategoryId, CategoryPrediction, Continuation, ContinuedProduct, Expected, Interval, LiveForecast, Money, PredictionDocument,
+    CategoryId, CategoryPrediction, Continuation, ContinuedProduct, Course, Expected, Interval, LiveForecast, Money, PredictionDocument,
     ProductPrediction, RankInterval, TopK, settled,
 };
 
@@ -25,22 +25,22 @@ pub(crate) fn keys(document: &PredictionDocument, rests: &Rests) -> Vec<WindowKe
     keys
 }
 
-/// The live document and its continuations. `sold` are the sums of [`keys`], `elapsed` says how much of the period's sales should
-/// have come in a category.
+/// The live document and its continuations. `sold` are the sums of [`keys`], `course` says how far the period has come in a category,
+/// and in the whole shop.
 pub(crate) fn live_document(
     batch: &PredictionDocument,
     rests: &Rests,
     sold: &[Sums],
-    elapsed: impl Fn(CategoryId) -> f64,
+    course: impl Fn(Option<CategoryId>) -> Course,
 ) -> (PredictionDocument, Rests) {
     let (mut sold, mut all_sold, mut passed) = (sold.iter().copied(), Sums::NONE, 0.0);
     let mut live_rests = Rests::new();
     let mut categories: Vec<(CategoryPrediction, f64)> = Vec::with_capacity(batch.categories.len());
     for category in &batch.categories {
-        let elapsed = elapsed(category.category_id);
+        let course = course(Some(category.category_id));
         let sold_here = sold.next().unwrap_or(Sums::NONE);
         all_sold += sold_here;
-        passed += elapsed * category.predicted_sales_amount.to_f64();
+        passed += course.elapsed * category.predicted_sales_amount.to_f64();
         let rest = rests.get(&category.category_id).map_or(&[][..], |rest| &rest.products);
         let expected = of_category(category);
         let parts: Vec<(Expected, Sums)> = category
@@ -50,8 +50,8 @@ pub(crate) fn live_document(
             .chain(rest.iter().map(of_continued))
             .map(|product| (product, sold.next().unwrap_or(Sums::NONE)))
             .collect();
-        let products = expected.live_parts(sold_here, &parts, elapsed);
-        let (category, rest, width) = live_category(category, rest, &products, &expected.live(sold_here, elapsed));
+        let products = expected.live_parts(sold_here, &parts, course);
+        let (category, rest, width) = live_category(category, rest, &products, &expected.live(sold_here, course));
         if !rest.is_empty() {
             live_rests.insert(category.category_id, Arc::new(Continuation { category_id: category.category_id, products: rest }));
         }
@@ -65,7 +65,8 @@ pub(crate) fn live_document(
         quantity: batch.categories.iter().map(|category| category.predicted_quantity).sum(),
         interval: batch.total_interval,
     };
-    let live_total = total.live(all_sold, passed / batch.total_amount.to_f64().max(0.01));
+    let elapsed = passed / batch.total_amount.to_f64().max(0.01);
+    let live_total = total.live(all_sold, Course { elapsed, ..course(None) });
     let total_amount = categories.iter().map(|category| category.predicted_sales_amount).sum::<Money>();
     let moved = total_amount - live_total.amount;
     let total_interval = Interval {

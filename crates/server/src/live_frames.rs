@@ -163,8 +163,8 @@ impl AppState {
             let keys = keys(&frame.document, &rests);
             let sold = sales.sold_since(&keys, since)?;
             let period = frame.document.period();
-            let elapsed = |category| sales.profile(category).elapsed(period, as_of, zone);
-            let (document, rests) = live_document(&frame.document, &rests, &sold, elapsed);
+            let course = |category| sales.profile(category).course(period, as_of, zone);
+            let (document, rests) = live_document(&frame.document, &rests, &sold, course);
             Some(Arc::new(FrameDocument::live(document, rests, as_of)))
         };
         let made = spawn_blocking(make).await.map_err(|error| {

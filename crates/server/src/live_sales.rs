@@ -40,6 +40,6 @@ pub trait LiveSales: Send + Sync {
     /// What the last comparison with the warehouse found; `None` before the first.
     fn reconciliation(&self) -> Option<Arc<Reconciliation>>;
 
-    /// How a category's sales spread over the week.
-    fn profile(&self, category: CategoryId) -> Arc<SalesProfile>;
+    /// How the sales of a category spread over the week; of the whole shop without one.
+    fn profile(&self, category: Option<CategoryId>) -> Arc<SalesProfile>;
 }

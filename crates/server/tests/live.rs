@@ -49,7 +49,7 @@ impl LiveSales for Sales {
         None
     }
 
-    fn profile(&self, _: CategoryId) -> Arc<SalesProfile> {
+    fn profile(&self, _: Option<CategoryId>) -> Arc<SalesProfile> {
         Arc::new(SalesProfile::uniform())
     }
 }

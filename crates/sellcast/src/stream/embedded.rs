@@ -194,7 +194,7 @@ impl LiveSales for Embedded {
         self.engine.reconciliation()
     }
 
-    fn profile(&self, category: CategoryId) -> Arc<SalesProfile> {
+    fn profile(&self, category: Option<CategoryId>) -> Arc<SalesProfile> {
         self.hours.read().unwrap_or_else(PoisonError::into_inner).of(category)
     }
 }

@@ -152,7 +152,7 @@ impl LiveSales for Kafka {
         self.engine.reconciliation()
     }
 
-    fn profile(&self, category: CategoryId) -> Arc<SalesProfile> {
+    fn profile(&self, category: Option<CategoryId>) -> Arc<SalesProfile> {
         self.hours.read().unwrap_or_else(PoisonError::into_inner).of(category)
     }
 }
