@@ -3,7 +3,6 @@
 
 use chrono::{DateTime, Utc};
 use sellcast_domain::{ShopDay, TimeFrame};
-use sellcast_features::FeatureSet;
 use serde::Serialize;
 
 use crate::duel::{Losses, category_losses};
@@ -20,6 +19,12 @@ const ALARM: f64 = 0.01;
 const SHIFT: f64 = 0.25;
 /// Features that are watched, those that the amount model gained most from.
 const WATCHED: usize = 10;
+/// Training periods that they are compared with. What is planned for a period differs from one to the next by its nature; only what is
+/// unlike all of these has moved.
+const COMPARED: usize = 8;
+
+/// Features that grow by a day a day, which is no news.
+const CLOCKS: [&str; 1] = ["days_since_first_sale"];
 
 /// Why a retraining is asked for.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -33,11 +38,11 @@ pub enum Drift {
         /// One-sided probability of so clear a growth by chance.
         p_value: f64,
     },
-    /// A main feature is distributed otherwise than in training.
+    /// A main feature is distributed otherwise than in any of the latest periods of training.
     Feature {
         /// Its name.
         name: String,
-        /// Population stability index.
+        /// Population stability index against the most alike of those periods.
         index: f64,
     },
 }
@@ -52,7 +57,7 @@ impl std::fmt::Display for Drift {
                 )
             }
             Self::Feature { name, index } => {
-                write!(f, "the feature {name} has moved since training: stability index {index:.2}, more than {SHIFT}")
+                write!(f, "the feature {name} is unlike any period of training: stability index {index:.2}, more than {SHIFT}")
             }
         }
     }
@@ -67,13 +72,26 @@ impl Forecaster<'_> {
         if let Some(drift) = self.error_drift(models.frame, as_of).await? {
             return Ok(Some(drift));
         }
-        let Some(origin) = models.facts.origins.iter().max() else { return Ok(None) };
-        let sets = self.sets(&[*origin, as_of], now).await?;
-        let moved = models.facts.importance.get("gbm_amount").into_iter().flatten().take(WATCHED).filter_map(|(name, _)| {
-            let index = stability_index(&column(&sets[0], name)?, &column(&sets[1], name)?);
-            (index > SHIFT).then(|| Drift::Feature { name: name.clone(), index })
-        });
-        Ok(moved.max_by(|a, b| index(a).total_cmp(&index(b))))
+        let mut origins = models.facts.origins.clone();
+        origins.sort_unstable_by(|a, b| b.cmp(a));
+        let present = self.sets(&[as_of], now).await?.swap_remove(0);
+        let important = models.facts.importance.get("gbm_amount").into_iter().flatten();
+        let watched = important.filter(|(name, _)| !CLOCKS.contains(&name.as_str())).take(WATCHED);
+        // The calendar's are no columns: they move by their nature.
+        let mut moved: Vec<(&String, Vec<f32>, f64)> =
+            watched.filter_map(|(name, _)| Some((name, present.column(name)?, f64::INFINITY))).collect();
+        for origin in origins.into_iter().take(COMPARED) {
+            if moved.is_empty() {
+                break;
+            }
+            let trained = self.sets(&[origin], now).await?.swap_remove(0);
+            moved.retain_mut(|(name, values, least)| {
+                *least = least.min(trained.column(name).map_or(0.0, |trained| stability_index(&trained, values)));
+                *least > SHIFT
+            });
+        }
+        let most = moved.into_iter().filter(|moved| moved.2.is_finite()).max_by(|a, b| a.2.total_cmp(&b.2));
+        Ok(most.map(|(name, _, index)| Drift::Feature { name: name.clone(), index }))
     }
 
     async fn error_drift(&self, frame: TimeFrame, as_of: ShopDay) -> Result<Option<Drift>, ForecastError> {
@@ -105,18 +123,6 @@ fn growth(losses: &[Losses]) -> Option<Drift> {
         earlier: pairs.iter().map(|pair| pair.1).sum::<f64>() / count,
         p_value,
     })
-}
-
-fn index(drift: &Drift) -> f64 {
-    match drift {
-        Drift::Feature { index, .. } => *index,
-        Drift::Error { .. } => 0.0,
-    }
-}
-
-/// A feature's values; `None` for the calendar's, which move by their nature.
-fn column(set: &FeatureSet, name: &str) -> Option<Vec<f32>> {
-    set.column(name)
 }
 
 /// Population stability index over ten bins of equal mass of the first sample; missing values are a bin of their own.
