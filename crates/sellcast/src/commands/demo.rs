@@ -175,7 +175,7 @@ impl Demo {
             };
             reporter.line(&format!("{day} closed: ingested, scored, forecast and published in {:.1} s", done.seconds));
             if done.retrain.is_some() || next.days_since(first) % i64::from(engine.config.forecast.retrain_days) == 0 {
-                jobs.train(Train { as_of: next, now: end_before(next), publish_at: None }).await?;
+                jobs.retrain(Train { as_of: next, now: end_before(next), publish_at: None }).await?;
             }
             day = next;
         }

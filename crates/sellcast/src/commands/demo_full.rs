@@ -130,7 +130,7 @@ impl Demo {
             let (seconds, retrain) = close(&jobs, next).await?;
             reporter.line(&format!("{today} closed: ingested, scored, forecast and published in {seconds:.1} s"));
             if retrain || next.days_since(first) % i64::from(config.forecast.retrain_days) == 0 {
-                jobs.train(Train { as_of: next, now: end_before(next), publish_at: None }).await?;
+                jobs.retrain(Train { as_of: next, now: end_before(next), publish_at: None }).await?;
             }
             let mut published = predictions.subscribe();
             let seen = published.wait_for(|newest| newest.as_ref().is_some_and(|newest| newest.as_of >= next));

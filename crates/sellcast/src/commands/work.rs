@@ -84,9 +84,9 @@ async fn nights(engine: &Arc<Engine>, jobs: &Jobs, reporter: &Reporter) -> anyho
             tracing::error!(error, "the nightly run failed; the former forecast stays, the next night tries again");
         }
         let is_asked = outcome.is_ok_and(|done| done.retrain.is_some());
-        if is_asked || tomorrow.days_since(last_training) >= i64::from(engine.config.forecast.retrain_days) {
+        let is_due = is_asked || tomorrow.days_since(last_training) >= i64::from(engine.config.forecast.retrain_days);
+        if is_due && jobs.retrain(Train { as_of: tomorrow, now, publish_at: None }).await? {
             last_training = tomorrow;
-            jobs.train(Train { as_of: tomorrow, now, publish_at: None }).await?;
         }
     }
 }

@@ -51,6 +51,9 @@ pub(crate) struct Done {
     pub(crate) retrain: Option<String>,
 }
 
+/// Name of the queue of trainings.
+const TRAINING: &str = "training";
+
 /// The queues.
 #[derive(Clone)]
 pub(crate) struct Jobs {
@@ -63,7 +66,7 @@ impl Jobs {
     /// Opens the queues on the server of `store.metadata`, or in `file`, making them where they are missing.
     pub(crate) async fn open(stores: &Stores, file: &Path) -> anyhow::Result<Self> {
         let database = Database::open(stores.metadata(), file).await.context("cannot set up the job queue")?;
-        Ok(Self { nightly: Queue::new(&database, "nightly"), training: Queue::new(&database, "training"), database })
+        Ok(Self { nightly: Queue::new(&database, "nightly"), training: Queue::new(&database, TRAINING), database })
     }
 
     /// Queues a nightly run, unless it is queued or done already, and waits until it is over. The inner error is the run's own.
@@ -90,6 +93,14 @@ impl Jobs {
     /// Queues a training, unless it is queued or done already; it runs in the background.
     pub(crate) async fn train(&self, job: Train) -> anyhow::Result<Ticket> {
         self.training.push_once(&job.as_of.to_string(), &job).await.context("cannot queue the training")
+    }
+
+    /// Queues a retraining, unless a training waits or runs: that one learns from what there is. Gives whether it did.
+    pub(crate) async fn retrain(&self, job: Train) -> anyhow::Result<bool> {
+        if self.database.is_open(TRAINING).await.context("cannot read the job queue")? {
+            return Ok(false);
+        }
+        self.train(job).await.map(|_| true)
     }
 
     /// The newest `most` jobs, newest first.

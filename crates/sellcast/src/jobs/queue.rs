@@ -79,6 +79,20 @@ impl Database {
         }
     }
 
+    /// Whether a job of a queue waits or runs.
+    pub(super) async fn is_open(&self, queue: &str) -> sqlx::Result<bool> {
+        match self {
+            Self::File(pool) => {
+                let sql = "select exists(select 1 from Jobs where job_type = ? and status in ('Pending', 'Queued', 'Running'))";
+                sqlx::query_scalar(sql).bind(queue).fetch_one(pool).await
+            }
+            Self::Server(pool) => {
+                let sql = "select exists(select 1 from apalis.jobs where job_type = $1 and status in ('Pending', 'Queued', 'Running'))";
+                sqlx::query_scalar(sql).bind(queue).fetch_one(pool).await
+            }
+        }
+    }
+
     /// Waits until no other machine does this kind of job. In the data folder there is none.
     pub(super) async fn turn(&self, kind: Kind) -> anyhow::Result<Turn> {
         let Self::Server(pool) = self else { return Ok(Turn { _connection: None }) };

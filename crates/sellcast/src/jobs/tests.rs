@@ -50,6 +50,7 @@ macro_rules! on_both {
 on_both!(
     what_is_asked_for_twice_is_queued_once,
     a_job_that_failed_is_done_again_when_it_is_asked_for_again,
+    a_retraining_is_not_asked_for_while_a_training_waits_or_runs,
     #[ignore = "slow"]
     a_job_whose_worker_died_is_done_by_another,
 );
@@ -101,6 +102,22 @@ async fn a_job_that_failed_is_done_again_when_it_is_asked_for_again(place: Place
     assert_eq!(queue.push_once("2017-12-04", &training("2017-12-04")?).await?, second, "what is done is not done again");
     working.abort();
     assert_eq!(begun.count.load(Ordering::SeqCst), 2);
+    Ok(())
+}
+
+async fn a_retraining_is_not_asked_for_while_a_training_waits_or_runs(place: Place) -> Result<()> {
+    let database = place.open().await?;
+    let jobs = Jobs { nightly: Queue::new(&database, "nightly"), training: Queue::new(&database, TRAINING), database };
+    let night = Nightly { as_of: "2017-12-04".parse()?, now: "2017-12-04T05:00:00Z".parse()?, is_asked: false };
+    jobs.ask_night(&night).await?;
+    assert!(jobs.retrain(training("2017-12-04")?).await?, "a night is no training");
+    assert!(!jobs.retrain(training("2017-12-05")?).await?, "one waits");
+    // The first fails, which is over too.
+    let working = keep_working_on!(place.queue().await?, Begun::default(), run);
+    let waiting = jobs.train(training("2017-12-04")?).await?;
+    jobs.trained(&waiting).await.expect_err("the first fails");
+    assert!(jobs.retrain(training("2017-12-06")?).await?, "none waits or runs");
+    working.abort();
     Ok(())
 }
 

@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use super::queue::{Database, Kind, POLL, Storage};
-use super::{Done, Jobs, Nightly, Train};
+use super::{Done, Jobs, Nightly, TRAINING, Train};
 use crate::config::ClockKind;
 use crate::engine::Engine;
 use crate::progress::summary;
@@ -82,11 +82,16 @@ async fn run_nightly(job: Nightly, bench: Data<Bench>) -> Result<Done, BoxDynErr
         engine.until_level().await;
         let told = summary(&engine.ingest(job.now, &*progress).await?);
         engine.publish(as_of, job.now).await?;
-        // A drift that cannot be looked for is no reason to fail the night.
-        let retrain = engine.drift(as_of, job.now).await.unwrap_or_else(|error| {
-            tracing::warn!(error = format!("{error:#}"), "drift cannot be checked");
+        // A training that waits or runs is already what drift would ask for.
+        let retrain = if database.is_open(TRAINING).await? {
             None
-        });
+        } else {
+            // A drift that cannot be looked for is no reason to fail the night.
+            engine.drift(as_of, job.now).await.unwrap_or_else(|error| {
+                tracing::warn!(error = format!("{error:#}"), "drift cannot be checked");
+                None
+            })
+        };
         Ok(Done { told: Some(told), retrain, ..Done::default() })
     })
     .await
