@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # From a commit in PostgreSQL to the changed page: a shop in PostgreSQL, Debezium, Kafka and `sellcast run`, all on this machine; a page that
 # follows the sales is read as a browser reads it, and each sale is timed from before its commit until the page tells it. The last line is
-# one JSON object. Usage: ./dev bench page [SALES [PRODUCTS]].
+# one JSON object. Not over midnight in UTC: nothing is published for the day that begins then. Usage: ./dev bench page [SALES [PRODUCTS]].
 set -euo pipefail
 
 sellcast="${SELLCAST:?run me by ./dev bench page}"
