@@ -98,13 +98,6 @@ impl Dispersion {
     pub const POISSON: Self = Self { of_hours: 1.0, of_days: 1.0 };
 }
 
-impl Course {
-    /// When independent lines of one price come.
-    pub fn even(elapsed: f64) -> Self {
-        Self { elapsed, dispersion: 1.0 }
-    }
-}
-
 impl SalesProfile {
     /// Every hour sells the same, by chance alone.
     pub fn uniform() -> Self {

@@ -160,7 +160,7 @@ fn at_half_time_it_is_nearer_to_the_truth_than_the_batch_forecast() {
         let forecast = expected((mean * price as f64).round() as i64, price, 0.4, 2.0);
         let (first, second) = (random.poisson(mean * factor / 2.0), random.poisson(mean * factor / 2.0));
         let came = sold(first + second, 1, price).amount.to_f64();
-        let at_half = forecast.live(sold(first, 1, price), Course::even(0.5));
+        let at_half = forecast.live(sold(first, 1, price), course(0.5, 1.0));
         live += (at_half.amount.to_f64() - came).abs();
         batch += (forecast.amount.to_f64() - came).abs();
         unlearnt += (sold(first, 1, price).amount.to_f64() + forecast.amount.to_f64() / 2.0 - came).abs();
