@@ -2,7 +2,7 @@
 //! database from its first query to its last. Reading rights suffice.
 
 mod copy;
-mod types;
+mod kind;
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use tokio::sync::mpsc::Sender;
 use tokio::time::timeout;
 
 use self::copy::{Decoder, MAX_COLUMNS, Malformed};
-use self::types::Kind;
+use self::kind::Kind;
 use super::address::ServerAddress;
 use super::{Extract, SourceColumn, TextTime, filtered, hand_on, projection, row_texts};
 use crate::error::{ServerFault, SourceError};
