@@ -29,6 +29,7 @@ create table sales as
          ((1 + n % 5) * (n * 37 % 10000) / 100.0)::numeric(14,2) as total_price,
          timestamptz '2017-01-01' + n * interval '10 seconds' as occurred_at, timestamptz '2017-01-01' + n * interval '10 seconds' as updated_at
   from generate_series(1::bigint, $rows) n;
+alter table sales add primary key (sale_id);
 vacuum analyze sales;
 SQL
 mkdir "$run/data"

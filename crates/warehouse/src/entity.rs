@@ -174,6 +174,14 @@ impl Entity {
         self.columns().iter().find(|column| column.name == name)
     }
 
+    /// Its key, where it is one column.
+    pub(crate) fn single_key(self) -> Option<&'static str> {
+        match self.key() {
+            [key] => Some(key),
+            _ => None,
+        }
+    }
+
     /// The columns that tell one row from another.
     pub(crate) const fn key(self) -> &'static [&'static str] {
         match self {

@@ -63,7 +63,8 @@ impl Site<'_> {
                 entity.columns().iter().filter(|column| given.is_some_and(|given| given.contains_key(column.name))).collect();
             let after =
                 query.cursor.as_deref().zip(positions.get(entity.name()).and_then(|position| position.parse::<DateTime<Utc>>().ok()));
-            let extract = Extract { sql: &query.sql, after: after.map(|(cursor, position)| (cursor, position - lag)) };
+            let after_lag = after.map(|(cursor, position)| (cursor, position - lag));
+            let extract = Extract { sql: &query.sql, after: after_lag, key: entity.single_key() };
             let stager = Stager::new(entity, columns, Secrets::Replace(key)).with_text_keys(&query.text_keys);
             let highest = self.read_and_load(&mut run, entity, query, reader, extract, stager).await?;
             // A cursor from the future must not hide the rows between now and then.

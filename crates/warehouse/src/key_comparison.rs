@@ -72,7 +72,7 @@ pub(crate) async fn present_keys(
     };
     let stager = Stager::new(entity, columns, Secrets::Replace(key)).with_text_keys(&query.text_keys);
     let (sender, mut receiver) = mpsc::channel::<Staged>(BATCHES_AHEAD);
-    let reading = reader.read(Extract { sql: &query.sql, after }, stager, sender);
+    let reading = reader.read(Extract { sql: &query.sql, after, key: entity.single_key() }, stager, sender);
     let collecting = async {
         let mut keys = Vec::new();
         while let Some(staged) = receiver.recv().await {

@@ -61,6 +61,24 @@ pub(crate) struct Stager<'a> {
     next_ref: i64,
 }
 
+/// What it takes to make stagers alike in other threads.
+pub(crate) struct Blueprint {
+    entity: Entity,
+    columns: Vec<&'static Column>,
+    /// `None` where personal text was replaced before.
+    key: Option<PseudonymKey>,
+    text_keys: Vec<bool>,
+    first_ref: i64,
+}
+
+impl Blueprint {
+    pub(crate) fn stager(&self) -> Stager<'_> {
+        let secrets = self.key.as_ref().map_or(Secrets::AlreadyReplaced, Secrets::Replace);
+        let plain = Stager::new(self.entity, self.columns.clone(), secrets);
+        Stager { text_keys: self.text_keys.clone(), next_ref: self.first_ref, ..plain }
+    }
+}
+
 enum Builder {
     Key(Int64Builder),
     Text(StringBuilder),
@@ -84,6 +102,15 @@ impl<'a> Stager<'a> {
             self.text_keys = self.columns.iter().map(|column| names.iter().any(|name| name == column.name)).collect();
         }
         self
+    }
+
+    /// For stagers of the same rows whose numbers begin far from those of others.
+    pub(crate) fn blueprint(&self, number: i64) -> Blueprint {
+        let key = match self.secrets {
+            Secrets::Replace(key) => Some(key.clone()),
+            Secrets::AlreadyReplaced => None,
+        };
+        Blueprint { entity: self.entity, columns: self.columns.clone(), key, text_keys: self.text_keys.clone(), first_ref: number << 40 }
     }
 
     pub(crate) fn columns(&self) -> &[&'static Column] {

@@ -53,7 +53,7 @@ pub(crate) async fn read(
             entity.columns().iter().filter(|column| given.is_some_and(|given| given.contains_key(column.name))).collect();
         let stager = Stager::new(entity, columns, Secrets::Replace(key)).with_text_keys(&query.text_keys);
         let (sender, mut receiver) = mpsc::channel::<Staged>(BATCHES_AHEAD);
-        let reading = reader.read(Extract { sql: &query.sql, after: None }, stager, sender);
+        let reading = reader.read(Extract { sql: &query.sql, after: None, key: entity.single_key() }, stager, sender);
         let counting = async {
             let (mut rows, mut rejected) = (0, 0);
             while let Some(staged) = receiver.recv().await {

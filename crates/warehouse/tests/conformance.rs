@@ -1,4 +1,5 @@
-//! What every database must do as a source, tried on a real one of each kind.
+//! What every database must do as a source, tried on a real one of each kind, and every place as a warehouse: a folder, and among the
+//! slow ones a bucket of an object store.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -7,7 +8,7 @@ use sellcast_warehouse::Progress;
 
 use crate::databases::{Database, Kind, Till, sale_of_oolong};
 
-/// Makes a test of each scenario for each kind of database.
+/// Makes a test of each scenario for each kind of database, and one with the warehouse in a bucket.
 macro_rules! on_every_database {
     ($($scenario:ident),+ $(,)?) => {
         mod sqlite {
@@ -18,6 +19,9 @@ macro_rules! on_every_database {
         }
         mod mariadb {
             $(#[tokio::test] async fn $scenario() -> anyhow::Result<()> { super::$scenario(super::Till::open(super::Kind::MariaDb).await?).await })+
+        }
+        mod in_a_bucket {
+            $(#[tokio::test] #[ignore = "slow"] async fn $scenario() -> anyhow::Result<()> { super::$scenario(super::Till::with_bucket().await?).await })+
         }
     };
 }

@@ -1,8 +1,10 @@
 //! The same shop in SQLite, PostgreSQL and MariaDB, each a real one, read by a role that may do nothing but read.
 
 use anyhow::{Context, Result};
-use sellcast_testkit::{MariaDb, Postgres};
-use sellcast_warehouse::{EntityMapping, IngestError, Progress, PseudonymKey, RunRecord, SilentProgress, SourceMapping, Warehouse};
+use sellcast_testkit::{MariaDb, Postgres, S3};
+use sellcast_warehouse::{
+    BucketAddress, EntityMapping, IngestError, Progress, PseudonymKey, RunRecord, SilentProgress, SourceMapping, Warehouse,
+};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, MySqlConnection, PgConnection, SqliteConnection};
 use tempfile::TempDir;
@@ -78,6 +80,14 @@ impl Till {
     pub(crate) async fn open(kind: Kind) -> Result<Self> {
         let mut till = Self::bare(kind).await?;
         till.fill().await?;
+        Ok(till)
+    }
+
+    /// The shop in SQLite, and its warehouse in a bucket of an object store.
+    pub(crate) async fn with_bucket() -> Result<Self> {
+        let mut till = Self::open(Kind::Sqlite).await?;
+        let address: BucketAddress = S3::shared()?.bucket().await?.parse()?;
+        till.warehouse = Warehouse::connect(&address, settings()).await?;
         Ok(till)
     }
 

@@ -8,6 +8,7 @@ mod database_types;
 mod databases;
 mod faults;
 mod incremental;
+mod large;
 mod loading;
 mod quarantine;
 mod recovery;

@@ -42,6 +42,8 @@ pub(crate) struct Extract<'a> {
     pub(crate) sql: &'a str,
     /// Only rows whose cursor column is beyond this.
     pub(crate) after: Option<(&'a str, DateTime<Utc>)>,
+    /// A key by which a large table may be read in parts.
+    pub(crate) key: Option<&'a str>,
 }
 
 // The futures of the two servers are boxed: the driver's are not `Send` for every lifetime in the compiler's eyes, which

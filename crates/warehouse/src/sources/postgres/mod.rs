@@ -3,6 +3,7 @@
 
 mod copy;
 mod kind;
+mod ranges;
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -36,6 +37,8 @@ const SNAPSHOT: [&str; 4] = [
 pub(crate) struct PostgresSource {
     connection: PgConnection,
     place: String,
+    /// For connections beside this one.
+    options: PgConnectOptions,
 }
 
 impl PostgresSource {
@@ -53,7 +56,7 @@ impl PostgresSource {
         for sql in SNAPSHOT {
             sqlx::raw_sql(sql).execute(&mut connection).await.map_err(|source| fault(&place, source))?;
         }
-        Ok(Self { connection, place })
+        Ok(Self { connection, place, options })
     }
 
     /// A query that the server refuses must not spoil the transaction for the next one.
@@ -86,21 +89,13 @@ impl PostgresSource {
         if let Some((cursor, after)) = extract.after {
             let bound = self.bound(extract.sql, cursor, after).await?;
             sql = filtered(&sql, &format!("\"{cursor}\""), &bound);
-        }
-        let Self { connection, place } = self;
-        let copy = format!("copy (\n{sql}\n) to stdout (format binary)");
-        let mut pieces = connection.copy_out_raw(&copy).await.map_err(|source| fault(place, source))?;
-        let damaged = |source: Malformed| SourceError::Damaged { place: place.clone(), source: Box::new(source) };
-        let mut decoder = Decoder::new(kinds.len());
-        let mut spares: [String; MAX_COLUMNS] = Default::default();
-        while let Some(piece) = pieces.try_next().await.map_err(|source| fault(place, source))? {
-            decoder.feed(&piece, &mut |fields| push(&mut stager, &kinds, fields, &mut spares)).map_err(damaged)?;
-            if stager.is_full() {
-                hand_on(&mut stager, &batches).await?;
+        } else if let Some(key) = extract.key {
+            let named: Vec<(&str, Kind)> = stager.columns().iter().map(|column| column.name).zip(kinds.iter().copied()).collect();
+            if let Some(ranges) = self.ranges(&sql, key, &named).await? {
+                return ranges.read(&sql, &kinds, &self.place, &stager, &batches).await;
             }
         }
-        decoder.finish().map_err(damaged)?;
-        hand_on(&mut stager, &batches).await
+        read_copy(&mut self.connection, &sql, &kinds, &self.place, &mut stager, &batches).await
     }
 
     /// How each column of a projection is read.
@@ -149,6 +144,30 @@ fn push(stager: &mut Stager<'_>, kinds: &[Kind], fields: &[Option<&[u8]>], spare
     }
     stager.push(&values[..fields.len()]);
     Ok(())
+}
+
+/// Reads a query by binary copy, all of it.
+async fn read_copy(
+    connection: &mut PgConnection,
+    sql: &str,
+    kinds: &[Kind],
+    place: &str,
+    stager: &mut Stager<'_>,
+    batches: &Sender<Staged>,
+) -> Result<(), SourceError> {
+    let copy = format!("copy (\n{sql}\n) to stdout (format binary)");
+    let mut pieces = connection.copy_out_raw(&copy).await.map_err(|source| fault(place, source))?;
+    let damaged = |source: Malformed| SourceError::Damaged { place: place.to_owned(), source: Box::new(source) };
+    let mut decoder = Decoder::new(kinds.len());
+    let mut spares: [String; MAX_COLUMNS] = Default::default();
+    while let Some(piece) = pieces.try_next().await.map_err(|source| fault(place, source))? {
+        decoder.feed(&piece, &mut |fields| push(stager, kinds, fields, &mut spares)).map_err(damaged)?;
+        if stager.is_full() {
+            hand_on(stager, batches).await?;
+        }
+    }
+    decoder.finish().map_err(damaged)?;
+    hand_on(stager, batches).await
 }
 
 fn fault(place: &str, source: sqlx::Error) -> SourceError {
