@@ -78,20 +78,16 @@ impl Forecaster<'_> {
         let important = models.facts.importance.get("gbm_amount").into_iter().flatten();
         let watched = important.filter(|(name, _)| !CLOCKS.contains(&name.as_str())).take(WATCHED);
         // The calendar's are no columns: they move by their nature.
-        let mut moved: Vec<(&String, Vec<f32>, f64)> =
-            watched.filter_map(|(name, _)| Some((name, present.column(name)?, f64::INFINITY))).collect();
+        let mut moved: Vec<Moved<'_>> =
+            watched.filter_map(|(name, _)| Some(Moved { name, now: present.column(name)?, least: None })).collect();
         for origin in origins.into_iter().take(COMPARED) {
             if moved.is_empty() {
                 break;
             }
             let trained = self.sets(&[origin], now).await?.swap_remove(0);
-            moved.retain_mut(|(name, values, least)| {
-                *least = least.min(trained.column(name).map_or(0.0, |trained| stability_index(&trained, values)));
-                *least > SHIFT
-            });
+            moved.retain_mut(|moved| moved.is_unlike(trained.column(moved.name).as_deref()));
         }
-        let most = moved.into_iter().filter(|moved| moved.2.is_finite()).max_by(|a, b| a.2.total_cmp(&b.2));
-        Ok(most.map(|(name, _, index)| Drift::Feature { name: name.clone(), index }))
+        Ok(furthest(moved))
     }
 
     async fn error_drift(&self, frame: TimeFrame, as_of: ShopDay) -> Result<Option<Drift>, ForecastError> {
@@ -101,6 +97,30 @@ impl Forecaster<'_> {
         });
         Ok(growth(&losses))
     }
+}
+
+/// A watched feature that is unlike every period of training it was compared with.
+struct Moved<'a> {
+    name: &'a str,
+    now: Vec<f32>,
+    /// Stability index against the most alike of those periods; `None` before the first.
+    least: Option<f64>,
+}
+
+impl Moved<'_> {
+    /// Compares with one more period; false when it is like that one, or that one lacks it.
+    fn is_unlike(&mut self, trained: Option<&[f32]>) -> bool {
+        let index = trained.map_or(0.0, |trained| stability_index(trained, &self.now));
+        let least = self.least.map_or(index, |least| least.min(index));
+        self.least = Some(least);
+        least > SHIFT
+    }
+}
+
+fn furthest(moved: Vec<Moved<'_>>) -> Option<Drift> {
+    let compared = moved.into_iter().filter_map(|moved| Some((moved.name, moved.least?)));
+    let most = compared.max_by(|a, b| a.1.total_cmp(&b.1))?;
+    Some(Drift::Feature { name: most.0.to_owned(), index: most.1 })
 }
 
 /// Whether losses of the latest periods exceed those of the earlier ones, paired by category.
@@ -162,6 +182,24 @@ mod tests {
         let sparse = |share: usize| -> Vec<f32> { (0..1000).map(|i| if i % share == 0 { 1.0 + i as f32 } else { 0.0 }).collect() };
         assert!(stability_index(&sparse(10), &sparse(10)) < 1e-9);
         assert_eq!(stability_index(&[], &[1.0]), 0.0);
+    }
+
+    #[test]
+    fn what_is_like_one_period_of_training_has_not_moved() {
+        let mut features = ["comes_and_goes", "gone_further", "gone"].map(|name| Moved { name, now: normalish(0.5, 4000), least: None });
+        features[1].now = normalish(0.8, 4000);
+        // The third period is like the present of the first feature alone.
+        let mut moved = features.into_iter().collect::<Vec<_>>();
+        for period in [0.0, -0.2, 0.5, 0.0] {
+            moved.retain_mut(|moved| {
+                let trained = if moved.name == "comes_and_goes" { normalish(period, 5000) } else { normalish(0.0, 5000) };
+                moved.is_unlike(Some(&trained))
+            });
+        }
+        assert_eq!(moved.iter().map(|moved| moved.name).collect::<Vec<_>>(), ["gone_further", "gone"]);
+        assert!(matches!(furthest(moved), Some(Drift::Feature { name, index }) if name == "gone_further" && index > SHIFT));
+        assert!(!Moved { name: "new", now: normalish(0.5, 9), least: None }.is_unlike(None), "no period knows it");
+        assert_eq!(furthest(vec![Moved { name: "untried", now: Vec::new(), least: None }]), None);
     }
 
     #[test]
