@@ -92,18 +92,20 @@ async fn windows_and_live_forecasts_go_on_while_redis_is_dead() {
     until("a live forecast", PATIENCE, is_live).await.expect("a live forecast");
 
     redis.expect(&["kill"]).expect("it ran");
-    let before = live::week(&server, CATEGORY).await.expect("a window");
     live::sell(&shop, 900_001, 500_000).await;
     until("the live forecast to follow", PATIENCE, || async { live::forecast(&server, DAY, CATEGORY).await.1 > 5_000.0 })
         .await
         .expect("a live forecast");
-    assert!(live::week(&server, CATEGORY).await.is_some_and(|now| now > before), "the windows have it");
+    let source = live::sold(&shop, CATEGORY, "2017-04-25T05:00:00Z").await;
+    live::week_becomes(&server, CATEGORY, source).await;
     let refused = server.get(&format!("/api/v1/features?productIds={PRODUCT}")).await;
     assert!(refused.status == 503 && refused.text.contains("does not answer"), "{refused:?}");
 
     redis.restart().expect("it starts");
     assert_eq!(features(&server, &product).await["unknown"], serde_json::json!([]));
     assert!(is_live().await, "{}", server.program.stderr());
+    live::sell(&shop, 900_002, 12_345).await;
+    live::week_becomes(&server, CATEGORY, source + 123.45).await;
     server.stop().await;
 }
 

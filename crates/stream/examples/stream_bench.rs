@@ -85,7 +85,8 @@ fn stream(folder: &Path, events: u64) -> Result<Streamed> {
     while streamed.events < events {
         let chunk: Vec<Vec<u8>> = (streamed.events..streamed.events + CHUNK).map(sold).collect();
         let (started, busy) = (Instant::now(), busy()?);
-        pipeline.read_all("sales", streamed.events as i64, chunk.iter().map(|bytes| sales.decode(bytes)), |n| chunk[n].clone());
+        let decoded = (streamed.events as i64..).zip(chunk.iter().map(|bytes| sales.decode(bytes)));
+        pipeline.read_all("sales", decoded, |n| chunk[n].clone());
         streamed.all += started.elapsed();
         streamed.all_busy += busy_since(busy)?;
         let (started, busy) = (Instant::now(), self::busy()?);

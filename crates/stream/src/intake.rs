@@ -30,6 +30,22 @@ pub struct ChangeCounts {
     pub poison: u64,
 }
 
+impl ChangeCounts {
+    /// Each of them with its name.
+    pub fn named(&self) -> [(&'static str, u64); 8] {
+        [
+            ("snapshot", self.snapshot),
+            ("written", self.written),
+            ("deleted", self.deleted),
+            ("products", self.products),
+            ("emptied", self.emptied),
+            ("nothing", self.nothing),
+            ("untold", self.untold),
+            ("poison", self.poison),
+        ]
+    }
+}
+
 impl std::ops::AddAssign for ChangeCounts {
     fn add_assign(&mut self, other: Self) {
         self.snapshot += other.snapshot;

@@ -1,6 +1,7 @@
 //! The embedded source: a table of changes in the shop's SQLite database, written by triggers and polled here. It gives
 //! the same canonical events as Debezium.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -11,11 +12,15 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Row};
 
 use crate::debezium::{Decoder, ProductColumns, RowOp, SaleColumns};
 use crate::event::{Change, Poison};
+use crate::intake::ChangeCounts;
 use crate::pipeline::Pipeline;
+use crate::state::{DeadLetter, StateError};
 
 /// The names under which the pipeline keeps the source's positions.
 const CHANGES: &str = "outbox";
 const SNAPSHOT: &str = "outbox snapshot";
+/// Rows of the snapshot that are followed at a time.
+const SNAPSHOT_ROWS: usize = 1_000;
 
 /// The queries that read the shop's changes.
 ///
@@ -46,6 +51,9 @@ pub enum OutboxError {
         /// Why not.
         source: sqlx::Error,
     },
+    /// The state of the stream cannot be read or written.
+    #[error(transparent)]
+    State(#[from] StateError),
 }
 
 /// Changes that were read, in order, to be followed by a pipeline.
@@ -73,16 +81,13 @@ impl OutboxChanges {
 
     /// Follows them. The pipeline is not saved.
     pub fn follow(self, pipeline: &mut Pipeline) {
-        for change in self.0 {
-            change.follow(CHANGES, pipeline);
-        }
+        self.follow_as(CHANGES, pipeline);
     }
-}
 
-impl ReadChange {
-    fn follow(self, source: &str, pipeline: &mut Pipeline) {
-        let Self { position, decoded, payload } = self;
-        pipeline.read(source, position, decoded, || payload);
+    fn follow_as(self, source: &str, pipeline: &mut Pipeline) {
+        let (changes, payloads): (Vec<_>, Vec<_>) =
+            self.0.into_iter().map(|ReadChange { position, decoded, payload }| ((position, decoded), payload)).unzip();
+        pipeline.read_all(source, changes, |place| payloads[place].clone());
     }
 }
 
@@ -116,6 +121,13 @@ impl Outbox {
     /// The next change that a pipeline wants; 0 before its snapshot.
     pub fn position(pipeline: &Pipeline) -> i64 {
         pipeline.position(CHANGES)
+    }
+
+    /// What the rows of the snapshot and the changes were, since the pipeline's state began.
+    pub fn counts(pipeline: &Pipeline) -> ChangeCounts {
+        let mut counts = pipeline.counts(SNAPSHOT);
+        counts += pipeline.counts(CHANGES);
+        counts
     }
 
     /// Reads what is new, `limit` changes at most, into the pipeline; the first time everything that stands in the tables.
@@ -170,11 +182,13 @@ impl Outbox {
         let mut transaction = self.pool.begin().await?;
         let newest: i64 = sqlx::query_scalar(AssertSqlSafe(self.queries.newest.clone())).fetch_one(&mut *transaction).await?;
         let mut read = 0;
-        let mut rows = sqlx::query(AssertSqlSafe(self.queries.snapshot.clone())).fetch(&mut *transaction);
+        let mut rows = sqlx::query(AssertSqlSafe(self.queries.snapshot.clone())).fetch(&mut *transaction).try_chunks(SNAPSHOT_ROWS);
         pipeline.begin_at(SNAPSHOT, 0);
-        while let Some(row) = rows.try_next().await? {
-            self.read(read, newest, Some(RowOp::Read), &row)?.follow(SNAPSHOT, pipeline);
-            read += 1;
+        while let Some(some) = rows.try_next().await.map_err(|error| error.1)? {
+            let some = (read..).zip(&some).map(|(place, row)| self.read(place, newest, Some(RowOp::Read), row));
+            let some = OutboxChanges(some.collect::<Result<_, _>>()?);
+            read += some.len() as i64;
+            some.follow_as(SNAPSHOT, pipeline);
         }
         pipeline.begin_at(CHANGES, newest + 1);
         Ok(read as usize)
@@ -182,6 +196,34 @@ impl Outbox {
 
     fn failed(&self, step: &'static str, source: sqlx::Error) -> OutboxError {
         OutboxError::Database { path: self.path.clone(), step, source }
+    }
+
+    /// Reads again what was not understood, by the queries as they are now. Tells how many dead letters are gone. A change that the
+    /// table no longer has stays one.
+    ///
+    /// # Errors
+    /// When the database cannot be read, or the state neither read nor written.
+    pub async fn try_again(&self, pipeline: &mut Pipeline) -> Result<usize, OutboxError> {
+        let letters = pipeline.state().dead_letters()?;
+        let mut changes = HashMap::new();
+        for (_, letter) in letters.iter().filter(|(_, letter)| letter.source == CHANGES) {
+            let found = self.changes(letter.position, 1).await?.0.into_iter().next();
+            changes.extend(found.filter(|found| found.position == letter.position).map(|found| (letter.position, found.decoded)));
+        }
+        let again = |letter: &DeadLetter| changes.remove(&letter.position).unwrap_or_else(|| Err(Poison::Format("it is gone".to_owned())));
+        let mut gone = pipeline.replay_dead_letters(CHANGES, again)?;
+        let rows: Vec<u64> = letters.iter().filter(|(_, letter)| letter.source == SNAPSHOT).map(|(number, _)| *number).collect();
+        if !rows.is_empty() {
+            let position = Self::position(pipeline);
+            self.snapshot(pipeline).await?;
+            // What was deleted since is told by the changes that were not followed yet.
+            pipeline.begin_at(CHANGES, position);
+            pipeline.save()?;
+            pipeline.bury(&rows)?;
+            let left = pipeline.state().dead_letters()?.iter().filter(|(_, letter)| letter.source == SNAPSHOT).count();
+            gone += rows.len().saturating_sub(left);
+        }
+        Ok(gone)
     }
 
     /// `version` is where the row's content is from, `position` where it stands in its source.

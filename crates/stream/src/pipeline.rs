@@ -14,8 +14,8 @@ use crate::message::Share;
 use crate::shard::Shard;
 use crate::state::{DeadLetter, Meta, Save, SourceMark, StateError, StateFile};
 
-/// Events that are looked at together by [`Pipeline::read_all`].
-const BUNCH: usize = 32;
+/// Events that are looked at together before the first of them is followed.
+pub(crate) const BUNCH: usize = 32;
 
 /// One source of the pipeline.
 #[derive(Debug)]
@@ -86,14 +86,12 @@ impl Pipeline {
         }
     }
 
-    /// Follows events that stand at `position` of a source and the places after it: [`Pipeline::read`] for each, quicker
-    /// because memory is asked for what several of them need at once. `payload` gives the bytes of the event that was
-    /// the `n`th here.
+    /// Follows events of a source, each with its position: [`Pipeline::read`] for each, quicker because memory is asked for what
+    /// several of them need at once. `payload` gives the bytes of the event that was the `n`th here.
     pub fn read_all(
         &mut self,
         source: &str,
-        position: i64,
-        decoded: impl IntoIterator<Item = Result<Change, Poison>>,
+        decoded: impl IntoIterator<Item = (i64, Result<Change, Poison>)>,
         payload: impl Fn(usize) -> Vec<u8>,
     ) {
         let mut decoded = decoded.into_iter();
@@ -104,12 +102,12 @@ impl Pipeline {
             if bunch.is_empty() {
                 return;
             }
-            self.shard.book().look_ahead(bunch.iter().filter_map(|event| match event {
+            self.shard.book().look_ahead(bunch.iter().filter_map(|(_, event)| match event {
                 Ok(Change::Sale(SaleChange { sale, row: Held::Sale(fact), .. })) => Some((*sale, fact.product)),
                 _ => None,
             }));
-            for event in bunch.drain(..) {
-                self.read(source, position + read as i64, event, || payload(read));
+            for (position, event) in bunch.drain(..) {
+                self.read(source, position, event, || payload(read));
                 read += 1;
             }
         }
@@ -147,13 +145,17 @@ impl Pipeline {
     ///
     /// # Errors
     /// When the state cannot be read or written.
-    pub fn replay_dead_letters(&mut self, source: &str, decode: impl Fn(&[u8]) -> Result<Change, Poison>) -> Result<usize, StateError> {
+    pub fn replay_dead_letters(
+        &mut self,
+        source: &str,
+        mut decode: impl FnMut(&DeadLetter) -> Result<Change, Poison>,
+    ) -> Result<usize, StateError> {
         self.save()?;
         let mut understood = Vec::new();
         let Some(reading) = self.sources.get_mut(source) else { return Ok(0) };
         for (number, letter) in self.state.dead_letters()? {
             if letter.source == source
-                && let Ok((change, arrival)) = decode(&letter.payload).and_then(|change| reading.intake.judge_again(change))
+                && let Ok((change, arrival)) = decode(&letter).and_then(|change| reading.intake.judge_again(change))
             {
                 self.shard.follow(change, arrival);
                 understood.push(number);
@@ -163,6 +165,11 @@ impl Pipeline {
         self.save()?;
         self.state.bury(&understood)?;
         Ok(understood.len())
+    }
+
+    /// Removes dead letters by their numbers.
+    pub(crate) fn bury(&mut self, numbers: &[u64]) -> Result<(), StateError> {
+        self.state.bury(numbers)
     }
 
     /// The sales and the windows.

@@ -4,7 +4,7 @@
 use anyhow::{Result, ensure};
 use sellcast_domain::window::WatermarkSettings;
 use sellcast_testkit::until;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::chain::{Chain, LIMIT, TOPICS};
 
@@ -21,14 +21,7 @@ async fn windows_equal_the_source_after_kills_joins_replays_and_a_second_snapsho
     for _ in 0..10 {
         chain.sell(200, "interval '2 seconds'").await?;
     }
-    let shared = |saved: &Value| saved["positions"].as_object().is_some_and(|positions| positions.len() < 12);
-    until("the partitions to be shared", LIMIT, || async {
-        ["one", "two"].iter().all(|worker| {
-            let status = std::fs::read(chain.status_file(worker)).ok().and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok());
-            status.is_some_and(|status| shared(&status) && status["positions"] != json!({}))
-        })
-    })
-    .await?;
+    all_have_partitions(&chain, &["one", "two"]).await?;
     chain.disturb().await?;
 
     // The first is killed while sales come in, and what it had not saved is read again by the second.
@@ -61,4 +54,42 @@ async fn windows_equal_the_source_after_kills_joins_replays_and_a_second_snapsho
         chain.check(settings).await?;
     }
     Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "slow"]
+async fn four_workers_share_the_work_and_two_take_over_from_the_two_that_are_killed() -> Result<()> {
+    let (chain, mut one) = Chain::with_worker("one").await?;
+    let settings = WatermarkSettings::default();
+    chain.disturb().await?;
+    let (mut two, mut three, mut four) = (chain.worker("two")?, chain.worker("three")?, chain.worker("four")?);
+    for _ in 0..5 {
+        chain.sell(200, "interval '2 seconds'").await?;
+    }
+    all_have_partitions(&chain, &["one", "two", "three", "four"]).await?;
+    chain.disturb().await?;
+    chain.settle(&["one", "two", "three", "four"]).await?;
+    chain.check_follower(settings).await?;
+
+    chain.sell(300, "interval '1 second'").await?;
+    one.kill_9().await?;
+    three.kill_9().await?;
+    chain.sell(300, "interval '1 second'").await?;
+    chain.disturb().await?;
+    chain.settle(&["two", "four"]).await?;
+    for worker in [&mut two, &mut four] {
+        ensure!(worker.terminate(LIMIT).await?.success(), "{}", worker.stderr());
+    }
+    chain.check_follower(settings).await?;
+    chain.check(settings).await
+}
+
+/// Waits until each of these workers has some of the twelve partitions and none has all.
+async fn all_have_partitions(chain: &Chain, workers: &[&str]) -> Result<()> {
+    let has_some = |worker: &&str| {
+        let status = std::fs::read(chain.status_file(worker)).ok().and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok());
+        let count = status.and_then(|status| status["positions"].as_object().map(serde_json::Map::len));
+        count.is_some_and(|count| (1..12).contains(&count))
+    };
+    until("the partitions to be shared", LIMIT, || async { workers.iter().all(has_some) }).await
 }

@@ -112,3 +112,49 @@ async fn a_sqlite_shop_is_read_once_and_then_followed() -> anyhow::Result<()> {
     assert_eq!(pipeline.counts("outbox").poison, 0);
     Ok(())
 }
+
+/// The queries of a mapping that names the time of a sale wrongly.
+fn wrong_queries() -> OutboxQueries {
+    let wrong = |sql: String| sql.replace("occurred_at", "happened_at");
+    let OutboxQueries { newest, changes, snapshot } = queries();
+    // A change's row is written by the trigger; here it is renamed where it is read.
+    let changes = format!("select position, entity, op, replace(row, 'occurred_at', 'happened_at') as row from ({changes})");
+    OutboxQueries { newest, changes, snapshot: wrong(snapshot) }
+}
+
+#[tokio::test]
+async fn what_a_wrong_mapping_did_not_understand_is_read_again_when_it_is_mended() -> anyhow::Result<()> {
+    let dir = TestDir::new("outbox")?;
+    let mut shop = Shop::create(&dir.join("shop.db")).await?;
+    shop.place(0, 1).await?;
+    for id in 0..40 {
+        shop.sell(id).await?;
+    }
+    let state = dir.join("state.redb");
+    let wrong = Outbox::open(&dir.join("shop.db"), wrong_queries()).await?;
+    let mut pipeline = Pipeline::open(&state, SETTINGS)?;
+    wrong.poll(&mut pipeline, 100).await?;
+    for id in 40..60 {
+        shop.sell(id).await?;
+    }
+    shop.delete(7).await?;
+    wrong.poll(&mut pipeline, 100).await?;
+    pipeline.save()?;
+    // 40 rows of the snapshot, 20 new ones and the deletion.
+    assert_eq!(pipeline.state().dead_letters()?.len(), 61);
+    // Read again as wrongly, the tables have the 20 new rows too, and the deleted one no more.
+    assert_eq!(wrong.try_again(&mut pipeline).await?, 0);
+    assert_eq!(pipeline.state().dead_letters()?.len(), 59 + 21);
+    drop(pipeline);
+
+    // More happens before it is mended, and is not followed yet.
+    shop.delete(8).await?;
+    shop.change(41).await?;
+    let outbox = Outbox::open(&dir.join("shop.db"), queries()).await?;
+    let mut pipeline = Pipeline::open(&state, SETTINGS)?;
+    assert_eq!(outbox.try_again(&mut pipeline).await?, 80);
+    assert_eq!(pipeline.state().dead_letters()?, []);
+    while outbox.poll(&mut pipeline, 100).await? > 0 {}
+    shop.check(pipeline.book());
+    Ok(())
+}

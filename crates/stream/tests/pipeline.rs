@@ -81,8 +81,8 @@ fn events_in_bunches_mean_what_they_mean_one_by_one() -> anyhow::Result<()> {
     let decode = |(is_product, bytes): &(bool, Vec<u8>)| if *is_product { &source.products } else { &source.sales }.decode(bytes);
     let mut pipeline = Pipeline::open(&dir.join("stream.redb"), SETTINGS)?;
     // The second time finds all of it known.
-    for position in [0, 0] {
-        pipeline.read_all("changes", position, events.iter().map(decode), |n| events[n].1.clone());
+    for _ in 0..2 {
+        pipeline.read_all("changes", (0..).zip(events.iter().map(decode)), |n| events[n].1.clone());
         assert_same(pipeline.book().board(), &tables.batch(tables.head()));
         assert_eq!(pipeline.position("changes"), events.len() as i64);
     }
@@ -140,7 +140,7 @@ fn a_dead_letter_is_kept_whole_and_counts_once_it_is_understood() -> anyhow::Res
     assert_eq!(week(&pipeline).transactions, 1);
 
     let after = Decoder::sales(&SaleColumns { occurred_at: "sold_at".to_owned(), ..SaleColumns::default() });
-    assert_eq!(pipeline.replay_dead_letters("changes", |bytes| after.decode(bytes))?, 1);
+    assert_eq!(pipeline.replay_dead_letters("changes", |letter| after.decode(&letter.payload))?, 1);
     assert_eq!(week(&pipeline).transactions, 2);
     assert_eq!(pipeline.state().dead_letters()?.len(), 1);
     Ok(())

@@ -18,7 +18,7 @@ use tokio::runtime::Handle;
 
 use super::progress::Progress;
 use super::reconcile::Reconciles;
-use super::{selling_hours, shop_time};
+use super::{Warnings, selling_hours, shop_time};
 use crate::config::OutboxSection;
 use crate::engine::Engine;
 
@@ -38,6 +38,7 @@ pub(super) struct Embedded {
     pipeline: RwLock<Option<Pipeline>>,
     hours: RwLock<SellingHours>,
     progress: Progress,
+    warnings: Warnings,
 }
 
 impl Embedded {
@@ -56,6 +57,7 @@ impl Embedded {
             pipeline: RwLock::new(None),
             hours: RwLock::new(SellingHours::default()),
             progress: Progress::new(Duration::from_secs(engine.config.stream.still_after_seconds.into())),
+            warnings: Warnings::default(),
         })
     }
 
@@ -100,6 +102,9 @@ impl Embedded {
                 pipeline.tick(event_time(now), count == 0);
             });
             self.progress.add(count as u64);
+            if count > 0 {
+                self.warnings.tell(self.read(|pipeline| Outbox::counts(pipeline).poison).unwrap_or_default(), None);
+            }
             is_changed |= count > 0;
             if count < BATCH as usize {
                 self.progress.caught_up(now);
@@ -124,6 +129,11 @@ impl Embedded {
             let rows = runtime.block_on(outbox.snapshot(&mut pipeline))?;
             pipeline.save()?;
             tracing::info!(rows, "the shop's sales of the last days are read");
+        }
+        let waiting = Outbox::counts(&pipeline).poison > 0;
+        if waiting {
+            let gone = runtime.block_on(outbox.try_again(&mut pipeline))?;
+            tracing::info!(gone, left = pipeline.state().dead_letters()?.len(), "changes that were not understood are read again");
         }
         *self.pipeline.write().unwrap_or_else(PoisonError::into_inner) = Some(pipeline);
         Ok(())
@@ -184,6 +194,10 @@ impl LiveSales for Embedded {
 
     fn rows(&self) -> Option<StandingCounts> {
         self.read(|pipeline| pipeline.book().counts())
+    }
+
+    fn changes(&self) -> Vec<(&'static str, u64)> {
+        self.read(|pipeline| Outbox::counts(pipeline).named().to_vec()).unwrap_or_default()
     }
 
     fn lag(&self) -> Option<u64> {

@@ -11,12 +11,12 @@ use sellcast_domain::window::{BatchTile, Comparison, EventTime, SaleBook, Standi
 use sellcast_domain::{CategoryId, GenerationId, SalesProfile};
 use sellcast_features::SellingHours;
 use sellcast_server::{LiveSales, Reconciliation, Standing};
-use sellcast_stream::{FollowedWindows, Follower, FollowerStatus, Worker, WorkerError, WorkerSettings};
+use sellcast_stream::{ChangeCounts, FollowedWindows, Follower, FollowerStatus, Worker, WorkerError, WorkerSettings, WorkerStatus};
 use tokio::runtime::Handle;
 
 use super::progress::Progress;
 use super::reconcile::Reconciles;
-use super::selling_hours;
+use super::{Warnings, selling_hours};
 use crate::config::KafkaSection;
 use crate::engine::Engine;
 
@@ -34,6 +34,8 @@ pub(super) struct Kafka {
     hours: RwLock<SellingHours>,
     known: Mutex<Option<GenerationId>>,
     status: Mutex<FollowerStatus>,
+    /// What the events of the partitions were that the worker of this server has.
+    changes: Mutex<ChangeCounts>,
     progress: Progress,
 }
 
@@ -48,6 +50,7 @@ impl Kafka {
             hours: RwLock::new(SellingHours::default()),
             known: Mutex::new(None),
             status: Mutex::default(),
+            changes: Mutex::default(),
             progress: Progress::new(Duration::from_secs(engine.config.stream.still_after_seconds.into())),
         })
     }
@@ -58,7 +61,12 @@ impl Kafka {
         std::thread::scope(|scope| {
             if self.works {
                 scope.spawn(|| {
-                    again_until(stop, "the worker of this server stops", || Worker::join(self.settings.clone())?.run(stop, wall, |_| {}));
+                    let warnings = Warnings::default();
+                    let tell = |status: &WorkerStatus| {
+                        warnings.tell(status.changes.poison, status.newest_poison.as_deref());
+                        *self.changes.lock().unwrap_or_else(PoisonError::into_inner) = status.changes;
+                    };
+                    again_until(stop, "the worker of this server stops", || Worker::join(self.settings.clone())?.run(stop, wall, tell));
                 });
             }
             again_until(stop, "the shop's changes cannot be followed", || {
@@ -142,6 +150,10 @@ impl LiveSales for Kafka {
 
     fn rows(&self) -> Option<StandingCounts> {
         self.read(SaleBook::counts)
+    }
+
+    fn changes(&self) -> Vec<(&'static str, u64)> {
+        if self.works { self.changes.lock().unwrap_or_else(PoisonError::into_inner).named().to_vec() } else { Vec::new() }
     }
 
     fn lag(&self) -> Option<u64> {

@@ -68,21 +68,30 @@ impl Following {
 
 /// A worker of the group without a server, until `stop`. Failures are told and tried again: a topic may come later.
 pub(crate) fn work(settings: &WorkerSettings, stop: &AtomicBool) {
-    let (told, poison) = (AtomicBool::new(false), AtomicU64::new(0));
+    let (is_told, warnings) = (AtomicBool::new(false), Warnings::default());
     kafka::again_until(stop, "this worker cannot work", || {
         Worker::join(settings.clone())?.run(stop, kafka::wall, |status| {
-            let dead = status.changes.poison;
-            if poison.swap(dead, Ordering::Relaxed) < dead {
-                tracing::warn!(
-                    dead,
-                    "{dead} events were not understood; mend [stream.kafka] and start the worker again, it tries them once more"
-                );
-            }
-            if status.is_level && !told.swap(true, Ordering::Relaxed) {
+            warnings.tell(status.changes.poison, status.newest_poison.as_deref());
+            if status.is_level && !is_told.swap(true, Ordering::Relaxed) {
                 tracing::info!(partitions = status.positions.len(), held = status.held, "all that Kafka has is followed");
             }
         })
     });
+}
+
+/// Warns of events that are not understood, when there are more of them.
+#[derive(Debug, Default)]
+struct Warnings {
+    known: AtomicU64,
+}
+
+impl Warnings {
+    /// `newest` says where one stands and what is wrong with it, if that is known.
+    fn tell(&self, dead: u64, newest: Option<&str>) {
+        if self.known.swap(dead, Ordering::Relaxed) < dead {
+            tracing::warn!(dead, newest, "{dead} events were not understood; mend [stream] and start again, they are tried once more");
+        }
+    }
 }
 
 /// The shop's clock, once it is known: of past data only the first forecast tells it.

@@ -20,6 +20,7 @@ use tracing::info;
 use super::contact::{asker, end_of, is_passing, keyed_partitions, lag_of, partitions_of};
 use super::{WorkerError, WorkerSettings};
 use crate::message::{Message, Share};
+use crate::pipeline::BUNCH;
 use crate::shard::Shard;
 use crate::state::{Meta, Save, SourceMark, StateFile};
 
@@ -191,18 +192,26 @@ impl Follower {
         let (levels, status) = (&mut self.levels, &mut self.status);
         self.windows.write(|shard| {
             // It has all categories, so nothing is to be handed on.
-            let mut out = Vec::new();
-            for message in messages {
-                match message {
-                    Message::Level { source, at } => {
+            let (mut out, mut bunch) = (Vec::new(), Vec::with_capacity(BUNCH));
+            let mut messages = messages.into_iter();
+            loop {
+                bunch.extend(messages.by_ref().take(BUNCH));
+                if bunch.is_empty() {
+                    break;
+                }
+                shard.book().look_ahead(bunch.iter().filter_map(|message| match message {
+                    Message::Sale(sale) => Some((sale.sale, sale.product)),
+                    _ => None,
+                }));
+                for message in bunch.drain(..) {
+                    if let Message::Level { source, at } = message {
                         if let Some(level) = levels.get_mut(&source) {
                             *level = (*level).max(Some(at));
                         }
+                        continue;
                     }
-                    message => {
-                        status.read += u64::from(!matches!(message, Message::Clock { .. }));
-                        shard.receive(message, &mut out);
-                    }
+                    status.read += u64::from(!matches!(message, Message::Clock { .. }));
+                    shard.receive(message, &mut out);
                 }
             }
         });

@@ -41,6 +41,8 @@ pub struct WorkerStatus {
     pub changes: ChangeCounts,
     /// What the rows of the windows came to, summed.
     pub rows: StandingCounts,
+    /// The newest event that was not understood since this worker began: where it stands and why.
+    pub newest_poison: Option<String>,
     /// Held rows.
     pub held: usize,
     /// True when it has followed all that Kafka has, but for what came in the last moment.
@@ -55,6 +57,7 @@ pub struct Worker {
     dimension: Dimension,
     settings: WorkerSettings,
     mapping: Mapping,
+    newest_poison: Option<String>,
 }
 
 /// What the events of Debezium's topics mean.
@@ -100,7 +103,8 @@ impl Worker {
             sales: Decoder::sales(&settings.sales),
             products: Decoder::products(&settings.products),
         };
-        let mut worker = Self { consumer, catalogue, ends: asker(&config)?, dimension: Dimension::default(), settings, mapping };
+        let (ends, dimension) = (asker(&config)?, Dimension::default());
+        let mut worker = Self { consumer, catalogue, ends, dimension, settings, mapping, newest_poison: None };
         worker.read_catalogue()?;
         let topics = [&worker.settings.sales_topic, &worker.settings.products_topic, &worker.settings.keyed_topic];
         worker.consumer.subscribe(&topics.map(String::as_str)).map_err(WorkerError::kafka("join the group"))?;
@@ -126,7 +130,7 @@ impl Worker {
                 drop(holding);
                 self.tell_group(&saved);
                 is_level = self.tell_level(&told.positions, if is_level { BATCH as i64 } else { 1 }, wall())?;
-                tell(&WorkerStatus { is_level, ..told });
+                tell(&WorkerStatus { is_level, newest_poison: self.newest_poison.clone(), ..told });
                 saved_at = Instant::now();
             }
         }
@@ -188,6 +192,7 @@ impl Worker {
             if let Err(poison) = followed {
                 let source = format!("{}-{}", key.0, key.1);
                 let (position, payload) = (message.offset(), payload.to_vec());
+                self.newest_poison = Some(format!("{source} at {position}: {poison}"));
                 partition.dead.push(DeadLetter { source, position, reason: poison.to_string(), payload });
             }
             partition.followed_until(message.offset() + 1);
