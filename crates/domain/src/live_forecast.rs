@@ -7,7 +7,7 @@
 //! McCullagh and Nelder, Generalized Linear Models, 9.2). The batch forecast itself is never changed.
 
 use crate::window::Sums;
-use crate::{Course, Interval, Money};
+use crate::{Course, Interval, Money, Outlook};
 
 /// Standard deviations from one end of an 80 % interval to the other.
 const WIDTH_80: f64 = 2.563;
@@ -40,6 +40,10 @@ pub struct LiveForecast {
     pub sold: Money,
     /// How wide the interval is against the batch forecast's: 1 at the beginning, 0 at the end.
     pub width: f64,
+    /// What the period could come to when it began.
+    pub before: Outlook,
+    /// What it can come to now.
+    pub now: Outlook,
 }
 
 /// The rest of a period before it is rounded.
@@ -49,6 +53,11 @@ struct Rest {
     cents: f64,
     quantity: f64,
     width: f64,
+    /// Independent purchases.
+    purchases: f64,
+    /// Shape of the distribution of their common factor.
+    shape: f64,
+    before: Outlook,
 }
 
 impl Expected {
@@ -79,7 +88,7 @@ impl Expected {
             running += rest.cents * factor;
             let cents = (running.round() as i64 - dealt).max(0);
             dealt += cents;
-            let rest = Rest { quantity: rest.quantity * factor, ..rest };
+            let rest = Rest { quantity: rest.quantity * factor, purchases: rest.purchases * factor, ..rest };
             live.push(part.with(*sold, rest, Money::from_cents(cents)));
         }
         live
@@ -96,6 +105,8 @@ impl Expected {
             interval: Interval { low, high },
             sold: sold.amount,
             width: rest.width,
+            before: rest.before,
+            now: Outlook::new(sold.amount.cents() as f64, rest.purchases, rest_amount.cents() as f64, rest.shape),
         }
     }
 
@@ -103,7 +114,8 @@ impl Expected {
         let left = 1.0 - course.elapsed.clamp(0.0, 1.0);
         let mean = self.cents();
         if mean <= 0.0 {
-            return Rest { cents: 0.0, quantity: 0.0, width: left.sqrt() };
+            let (width, before) = (left.sqrt(), Outlook::default());
+            return Rest { cents: 0.0, quantity: 0.0, width, purchases: 0.0, shape: 1.0, before };
         }
         // Units are bought several at a time, and lines come together; what counts as evidence is the independent purchase.
         let units = sold.quantity.to_f64().max(0.0);
@@ -116,15 +128,17 @@ impl Expected {
         let rate = (strength + count) / (strength + seen);
         let variance = left * rate / expected + left * left * rate / (strength + seen);
         let width = (variance / (1.0 / expected + 1.0 / strength)).sqrt();
-        Rest { cents: left * mean * rate, quantity: left * self.quantity.max(0.0) * rate, width }
+        Rest {
+            cents: left * mean * rate,
+            quantity: left * self.quantity.max(0.0) * rate,
+            width,
+            purchases: left * expected * rate,
+            shape: strength + count,
+            before: Outlook::new(0.0, expected, mean, strength),
+        }
     }
 
     fn cents(&self) -> f64 {
         self.amount.cents().max(0) as f64
     }
-}
-
-/// A probability as far as the period has passed: what was unsure of it shrinks with the interval.
-pub fn settled(confidence: f64, width: f64) -> f64 {
-    1.0 - (1.0 - confidence) * width.clamp(0.0, 1.0)
 }

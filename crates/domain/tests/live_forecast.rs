@@ -4,7 +4,9 @@ use chrono::{DateTime, Utc};
 use chrono_tz::America::New_York;
 use proptest::prelude::*;
 use sellcast_domain::window::{Quantity, Sums};
-use sellcast_domain::{Course, Dispersion, Expected, HourlySales, Interval, Money, Period, SalesProfile, Scatter, ShopDay, TimeFrame};
+use sellcast_domain::{
+    Course, Dispersion, Expected, HourlySales, Interval, Money, Period, SalesProfile, Scatter, ShopDay, TimeFrame, chances, moved_chance,
+};
 
 fn expected(cents: i64, price: i64, low: f64, high: f64) -> Expected {
     let part = |share: f64| Money::from_cents((cents as f64 * share).round() as i64);
@@ -232,4 +234,59 @@ fn intervals_hold_as_often_as_they_say_when_lines_come_in_baskets() {
     let ((knowing, near), (blind, far)) = (score(3.0), score(1.0));
     assert!((0.77..0.83).contains(&knowing) && blind < 0.7, "{knowing} {blind}");
     assert!(near < far, "{near} {far}");
+}
+
+/// Lists of products of which most sell less than once: the chances that begin as those of the forecasts become certain with what is sold,
+/// are always nearer to what comes than those of the beginning, and come true as often as they say.
+#[test]
+fn chances_of_lists_come_true_and_become_certain() {
+    let parts = [0.0, 0.3, 0.6, 0.9, 1.0];
+    let mut scores = parts.map(|_| (0.0_f64, 0.0_f64, 0.0_f64, [(0.0_f64, 0.0_f64, 0.0_f64); 4]));
+    let mut random = Random(5);
+    for _ in 0..150 {
+        let mut products: Vec<(Expected, i64, Vec<i32>)> = (0..80)
+            .map(|_| {
+                let mean = 0.05 * 160.0_f64.powf(random.unit());
+                let factor = 0.4 + 1.2 * random.unit();
+                let price = 100 + (400.0 * random.unit()) as i64;
+                let pieces = parts.windows(2).map(|part| random.poisson(mean * factor * (part[1] - part[0]))).collect();
+                (expected((mean * price as f64).round() as i64, price, 0.0, 1.9), price, pieces)
+            })
+            .collect();
+        products.sort_by_key(|(expected, ..)| -expected.amount.cents());
+        let whole = expected(products.iter().map(|(expected, ..)| expected.amount.cents()).sum(), 250, 0.8, 1.2);
+        let until = |product: &(Expected, i64, Vec<i32>), part: usize| sold(product.2[..part].iter().sum(), 1, product.1);
+        let mut came: Vec<(i64, usize)> =
+            products.iter().enumerate().map(|(at, product)| (-until(product, parts.len() - 1).amount.cents(), at)).collect();
+        came.sort_unstable();
+        let best: Vec<usize> = came.iter().take(10).filter(|(amount, _)| *amount < 0).map(|(_, at)| *at).collect();
+        for (part, (elapsed, score)) in parts.iter().zip(&mut scores).enumerate() {
+            let sums: Vec<(Expected, Sums)> = products.iter().map(|product| (product.0, until(product, part))).collect();
+            let all = sums.iter().fold(Sums::NONE, |sum, (_, sold)| sum + *sold);
+            let live = whole.live_parts(all, &sums, course(*elapsed, 1.0));
+            let before = chances(&live.iter().map(|live| live.before).collect::<Vec<_>>());
+            let now = chances(&live.iter().map(|live| live.now).collect::<Vec<_>>());
+            for at in 0..products.len() {
+                // What is published is that of the beginning here.
+                let chance = moved_chance(Some(before[at][1]), before[at][1], now[at][1]);
+                let is_in = f64::from(u8::from(best.contains(&at)));
+                score.0 += (chance - is_in).powi(2);
+                score.1 += chance;
+                score.2 += is_in;
+                let bin = &mut score.3[((chance * 4.0) as usize).min(3)];
+                (bin.0, bin.1, bin.2) = (bin.0 + chance, bin.1 + is_in, bin.2 + 1.0);
+            }
+        }
+    }
+    let count = 150.0 * 80.0;
+    for pair in scores.windows(2) {
+        assert!(pair[1].0 < 0.9 * pair[0].0, "it becomes more certain: {} to {} of {count}", pair[0].0, pair[1].0);
+    }
+    for (elapsed, (_, said, came, bins)) in parts.iter().zip(&scores) {
+        assert!((said - came).abs() < 0.01 * count, "at {elapsed}: said {said}, came {came}");
+        for (said, came, count) in bins.iter().filter(|bin| bin.2 > 200.0) {
+            assert!((said - came).abs() < 0.07 * count, "at {elapsed}: said {}, came {} of {count}", said / count, came / count);
+        }
+    }
+    assert!(scores[4].0 < 0.001 * count, "at the end nothing is left to chance: {}", scores[4].0);
 }

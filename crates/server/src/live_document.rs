@@ -7,7 +7,7 @@ use std::sync::Arc;
 use sellcast_domain::window::{Sums, WindowKey};
 use sellcast_domain::{
     CategoryId, CategoryPrediction, Continuation, ContinuedProduct, Course, Expected, Interval, LiveForecast, Money, PredictionDocument,
-    ProductPrediction, RankInterval, TopK, settled,
+    ProductPrediction, RankInterval, TopK, chances, moved_chance,
 };
 
 /// The products beyond the first 100, by category.
@@ -35,7 +35,7 @@ pub(crate) fn live_document(
 ) -> (PredictionDocument, Rests) {
     let (mut sold, mut all_sold, mut passed) = (sold.iter().copied(), Sums::NONE, 0.0);
     let mut live_rests = Rests::new();
-    let mut categories: Vec<(CategoryPrediction, f64)> = Vec::with_capacity(batch.categories.len());
+    let mut categories: Vec<(CategoryPrediction, LiveForecast)> = Vec::with_capacity(batch.categories.len());
     for category in &batch.categories {
         let course = course(Some(category.category_id));
         let sold_here = sold.next().unwrap_or(Sums::NONE);
@@ -51,15 +51,18 @@ pub(crate) fn live_document(
             .map(|product| (product, sold.next().unwrap_or(Sums::NONE)))
             .collect();
         let products = expected.live_parts(sold_here, &parts, course);
-        let (category, rest, width) = live_category(category, rest, &products, &expected.live(sold_here, course));
+        let live = expected.live(sold_here, course);
+        let (category, rest) = live_category(category, rest, &products, &live);
         if !rest.is_empty() {
             live_rests.insert(category.category_id, Arc::new(Continuation { category_id: category.category_id, products: rest }));
         }
-        categories.push((category, width));
+        categories.push((category, live));
     }
+    let odds = Odds::of(categories.iter().map(|(_, live)| live));
+    let mut categories: Vec<_> = categories.into_iter().zip(odds).map(|((category, live), odds)| (category, (live.width, odds))).collect();
     categories.sort_by_key(|(category, _)| (-category.predicted_sales_amount.cents(), category.category_id));
     let categories: Vec<CategoryPrediction> =
-        (1..).zip(categories).map(|(rank, (category, width))| ranked_at(category, rank, width)).collect();
+        (1..).zip(categories).map(|(rank, (category, (width, odds)))| ranked_at(category, rank, width, &odds)).collect();
     let total = Expected {
         amount: batch.total_amount,
         quantity: batch.categories.iter().map(|category| category.predicted_quantity).sum(),
@@ -102,18 +105,19 @@ fn live_category(
     rest: &[ContinuedProduct],
     products: &[LiveForecast],
     live: &LiveForecast,
-) -> (CategoryPrediction, Vec<ContinuedProduct>, f64) {
+) -> (CategoryPrediction, Vec<ContinuedProduct>) {
     let id_of = |place: usize| match place.checked_sub(batch.top_products.len()) {
         None => batch.top_products[place].product_id,
         Some(place) => rest[place].product_id,
     };
     let mut order: Vec<usize> = (0..products.len()).collect();
     order.sort_by_key(|place| (-products[*place].amount.cents(), id_of(*place)));
+    let odds = Odds::of(products.iter());
     let (mut first, mut continued) = (Vec::with_capacity(batch.top_products.len()), Vec::with_capacity(rest.len()));
     for (rank, place) in (1..).zip(order) {
         match place.checked_sub(batch.top_products.len()) {
-            None => first.push(live_product(&batch.top_products[place], &products[place], rank)),
-            Some(beyond) => continued.push(live_continued(&rest[beyond], &products[place], rank)),
+            None => first.push(live_product(&batch.top_products[place], &products[place], rank, &odds[place])),
+            Some(beyond) => continued.push(live_continued(&rest[beyond], &products[place], rank, &odds[place])),
         }
     }
     let category = CategoryPrediction {
@@ -133,21 +137,30 @@ fn live_category(
         total_products: batch.total_products,
         top_products: first,
     };
-    (category, continued, live.width)
+    (category, continued)
 }
 
-fn ranked_at(category: CategoryPrediction, rank: u32, width: f64) -> CategoryPrediction {
+fn ranked_at(category: CategoryPrediction, rank: u32, width: f64, odds: &Odds) -> CategoryPrediction {
+    let top_k = TopK::holding(rank);
     CategoryPrediction {
         rank,
         rank_interval: moved(category.rank_interval, category.rank, rank, width),
-        top_k: TopK::holding(rank),
-        confidence_score: settled(category.confidence_score, width),
+        top_k,
+        // The chances of other lists are not published.
+        confidence_score: odds.chance((category.top_k == top_k).then_some(category.confidence_score), top_k),
         ..category
     }
 }
 
-fn live_product(batch: &ProductPrediction, live: &LiveForecast, rank: u32) -> ProductPrediction {
+fn live_product(batch: &ProductPrediction, live: &LiveForecast, rank: u32, odds: &Odds) -> ProductPrediction {
     let top_k = TopK::holding(rank);
+    let published = |k: TopK| batch.chances.get(k.index()).copied().or((batch.top_k == k).then_some(batch.confidence_score));
+    // A longer list holds more.
+    let mut least = 0.0_f64;
+    let chances = TopK::ALL.map(|k| {
+        least = least.max(odds.chance(published(k), k));
+        least
+    });
     let wide = |interval: Interval| {
         let part = |amount: Money| Money::from_cents((amount.cents().max(0) as f64 * live.width).round() as i64);
         let (below, above) = (part(batch.predicted_amount - interval.low), part(interval.high - batch.predicted_amount));
@@ -158,8 +171,8 @@ fn live_product(batch: &ProductPrediction, live: &LiveForecast, rank: u32) -> Pr
         predicted_amount: live.amount,
         interval: live.interval,
         interval_95: batch.interval_95.map(wide),
-        confidence_score: settled(batch.chances.get(top_k.index()).copied().unwrap_or(batch.confidence_score), live.width),
-        chances: batch.chances.iter().zip(TopK::ALL).map(|(chance, k)| towards(*chance, rank <= k.get(), live.width)).collect(),
+        confidence_score: chances[top_k.index()],
+        chances: chances.to_vec(),
         top_k,
         rank,
         rank_interval: moved(batch.rank_interval, batch.rank, rank, live.width),
@@ -167,19 +180,34 @@ fn live_product(batch: &ProductPrediction, live: &LiveForecast, rank: u32) -> Pr
     }
 }
 
-fn live_continued(batch: &ContinuedProduct, live: &LiveForecast, rank: u32) -> ContinuedProduct {
+fn live_continued(batch: &ContinuedProduct, live: &LiveForecast, rank: u32, odds: &Odds) -> ContinuedProduct {
+    let (top_k, longest) = (TopK::holding(rank), TopK::holding(u32::MAX));
     ContinuedProduct {
         predicted_quantity: live.quantity,
         predicted_amount: live.amount,
-        confidence_score: settled(batch.confidence_score, live.width),
+        confidence_score: odds.chance((top_k == longest).then_some(batch.confidence_score), top_k),
         rank,
         ..batch.clone()
     }
 }
 
-/// The chance of a list moves towards what is so at present.
-fn towards(chance: f64, is_in: bool, width: f64) -> f64 {
-    if is_in { settled(chance, width) } else { 1.0 - settled(1.0 - chance, width) }
+/// The chances of an item by outlooks alone, of each list.
+struct Odds {
+    before: [f64; TopK::ALL.len()],
+    now: [f64; TopK::ALL.len()],
+}
+
+impl Odds {
+    /// Of all items of a list, in their order.
+    fn of<'a>(items: impl Iterator<Item = &'a LiveForecast>) -> Vec<Self> {
+        let (before, now): (Vec<_>, Vec<_>) = items.map(|live| (live.before, live.now)).unzip();
+        chances(&before).into_iter().zip(chances(&now)).map(|(before, now)| Self { before, now }).collect()
+    }
+
+    /// A published chance as the sales have moved it.
+    fn chance(&self, published: Option<f64>, k: TopK) -> f64 {
+        moved_chance(published, self.before[k.index()], self.now[k.index()])
+    }
 }
 
 /// The interval of a rank around another rank, narrowed.
