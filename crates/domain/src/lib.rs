@@ -7,7 +7,9 @@ mod day;
 mod ids;
 mod learning;
 mod live;
+mod live_chances;
 mod live_forecast;
+mod live_generation;
 mod money;
 mod period;
 mod prediction;
@@ -26,7 +28,9 @@ pub use learning::{
     LearningStep, ModelEvent, ModelEventKind, ModelsRecord, Verdict, WeightChange,
 };
 pub use live::{LiveStatus, ReplayStatus};
-pub use live_forecast::{Expected, LiveForecast, settled};
+pub use live_chances::{Outlook, chances, moved_chance};
+pub use live_forecast::{Expected, LiveForecast};
+pub use live_generation::{LiveCategory, LiveGeneration, LivePrediction, LiveProduct};
 pub use money::{InvalidMoney, Money};
 pub use period::{InvalidTimeFrame, Period, TimeFrame};
 pub use prediction::{
@@ -34,6 +38,9 @@ pub use prediction::{
     PredictionDocument, ProductHistory, ProductPrediction, Provenance, RankInterval, Stage,
 };
 pub use problem::{FieldError, Problem, ProblemKind};
-pub use record::{FirstScore, FrameRecord, Metrics, Miss, Origin, PeriodScore, ReliabilityBin, ScoredCategory, TrackRecord};
+pub use record::{
+    FirstScore, FrameRecord, LiveLevel, LiveMetrics, LiveScore, Metrics, Miss, Origin, PeriodScore, ReliabilityBin, ScoredCategory,
+    TrackRecord,
+};
 pub use sales_profile::{Course, Dispersion, HourlySales, SalesProfile, Scatter};
 pub use what_if::{ChangedDriver, InvalidPromotionKind, PromotionKind, WhatIfAnswer, WhatIfOutcome, WhatIfPromotion, WhatIfQuestion};

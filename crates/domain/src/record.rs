@@ -74,6 +74,53 @@ pub struct FrameRecord {
     /// How the weights came about.
     #[serde(default)]
     pub learning: Learning,
+    /// How live forecasts of ended periods came out, by what the shop's clock showed; in its order, categories before products.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub live: Vec<LiveScore>,
+}
+
+/// What a live score is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LiveLevel {
+    /// The categories' amounts.
+    Categories,
+    /// The products' amounts.
+    Products,
+}
+
+/// Live forecasts made at about the same hours of the period's first day, beside what was published for the same periods.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LiveScore {
+    /// Of what.
+    pub level: LiveLevel,
+    /// Hours since the period began, from.
+    pub from_hour: u32,
+    /// To, exclusive.
+    pub to_hour: u32,
+    /// Live generations scored.
+    pub forecasts: u64,
+    /// What the live forecast came out as.
+    pub live: LiveMetrics,
+    /// The published one in the same periods.
+    pub published: LiveMetrics,
+}
+
+/// How one of the two came out. Shares are 0 to 1.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct LiveMetrics {
+    /// sum |forecast - actual| / sum actual.
+    pub wape: f64,
+    /// Share of amounts inside their 80 % interval; `None` where none has one.
+    pub coverage_80: Option<f64>,
+    /// Mean width of the 80 % interval, in units of the currency.
+    pub width: f64,
+    /// Mean confidence of being in the list.
+    pub said: f64,
+    /// Share that was in it.
+    pub came_true: f64,
+    /// Brier score of the confidence.
+    pub brier: f64,
 }
 
 /// How one forecast came out.

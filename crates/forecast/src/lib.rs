@@ -30,6 +30,7 @@ mod history;
 mod importance;
 mod learn;
 mod ledger;
+mod live_scores;
 mod metrics;
 mod models;
 mod paired;

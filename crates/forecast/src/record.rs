@@ -82,6 +82,7 @@ fn frame_record(scored: &[ScoredPeriod], weights: BTreeMap<String, f64>, names: 
         worst_misses,
         weights,
         learning: sellcast_domain::Learning::default(),
+        live: Vec::new(),
     }
 }
 

@@ -194,6 +194,7 @@ impl Engine {
         let known = |(frame, lender): (&TimeFrame, &Loaded)| Some((*frame, lender.models.dear()?.record()));
         publication.record.models.dear = lenders.iter().filter_map(known).collect();
         self.explain_misses(&mut publication.record).await?;
+        self.score_live(&forecaster, as_of, &mut publication.record).await;
         let generation = publication.generation.clone();
         let documents = GenerationDocuments {
             generation: publication.generation,

@@ -5,6 +5,7 @@ mod config;
 mod engine;
 mod folder;
 mod jobs;
+mod live_scores;
 mod model_files;
 mod online;
 mod progress;

@@ -12,6 +12,7 @@ mod features;
 mod init;
 mod kills;
 mod live;
+mod live_scores;
 mod operation;
 mod pages;
 mod path;

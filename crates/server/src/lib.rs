@@ -12,6 +12,7 @@ mod graphql;
 mod layers;
 mod live_document;
 mod live_frames;
+mod live_keeping;
 mod live_sales;
 mod live_view;
 mod metrics;

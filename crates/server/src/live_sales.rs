@@ -34,6 +34,9 @@ pub trait LiveSales: Send + Sync {
     /// What rows came to since the state began; `None` until the windows are made.
     fn rows(&self) -> Option<StandingCounts>;
 
+    /// What the source's events were, by kind (`written`, `poison`, ...); empty where another process reads them.
+    fn changes(&self) -> Vec<(&'static str, u64)>;
+
     /// Messages of the source that were not followed when it was last asked; `None` while it does not answer, and where it cannot say.
     fn lag(&self) -> Option<u64>;
 

@@ -33,6 +33,10 @@ const STREAM_STILL: &str = "sellcast_stream_still";
 const STREAM_LAG: &str = "sellcast_stream_lag_messages";
 /// Rows by outcome.
 const STREAM_ROWS: &str = "sellcast_stream_rows_total";
+/// Events of the source by kind.
+const STREAM_CHANGES: &str = "sellcast_stream_changes_total";
+/// Live generations by outcome.
+pub(crate) const LIVE_GENERATIONS: &str = "sellcast_live_generations_total";
 
 /// From a tenth of a millisecond, where cached answers are, to the time limit.
 const SECONDS_BUCKETS: [f64; 12] = [0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.1, 0.5, 2.5, 10.0];
@@ -59,6 +63,8 @@ pub fn install() -> PrometheusHandle {
             describe_gauge!(STREAM_STILL, "1 while the stream stands still and published forecasts serve in its place.");
             describe_gauge!(STREAM_LAG, "Messages of the source that are not followed yet.");
             describe_counter!(STREAM_ROWS, "Rows of sales by what became of them, since the windows' state began.");
+            describe_counter!(STREAM_CHANGES, "Events of the source by kind; poison are dead letters.");
+            describe_counter!(LIVE_GENERATIONS, "Live generations for the prediction store, by outcome.");
             describe_counter!(TURNED_AWAY, "Requests turned away, by reason.");
             handle
         })
@@ -83,6 +89,9 @@ pub(crate) fn tell_stream(sales: &dyn LiveSales, now: DateTime<Utc>) {
     gauge!(STREAM_STILL).set(if standing.is_still { 1.0 } else { 0.0 });
     if let Some(lag) = sales.lag() {
         gauge!(STREAM_LAG).set(lag as f64);
+    }
+    for (kind, count) in sales.changes() {
+        counter!(STREAM_CHANGES, "kind" => kind).absolute(count);
     }
     let Some(rows) = sales.rows() else { return };
     let told = [

@@ -16,6 +16,7 @@ use crate::features::FeatureReads;
 use crate::forecasts::Forecasts;
 use crate::graphql::{self, ForecastSchema};
 use crate::live_frames::LiveFrames;
+use crate::live_keeping;
 use crate::live_sales::LiveSales;
 use crate::settings::ServerSettings;
 use crate::snapshot::Snapshot;
@@ -46,6 +47,17 @@ struct Inner {
     metrics: PrometheusHandle,
     what_if: OnceLock<Arc<dyn WhatIf>>,
     features: OnceLock<Arc<dyn FeatureReads>>,
+}
+
+/// The state, for tasks that shall not keep it alive.
+pub(crate) struct WeakState {
+    inner: Weak<Inner>,
+}
+
+impl WeakState {
+    pub(crate) fn upgrade(&self) -> Option<AppState> {
+        self.inner.upgrade().map(|inner| AppState { inner })
+    }
 }
 
 impl AppState {
@@ -93,6 +105,7 @@ impl AppState {
     pub fn following(self, sales: Arc<dyn LiveSales>) -> Self {
         self.inner.live_frames.follow(sales);
         tokio::spawn(look(Arc::downgrade(&self.inner)));
+        tokio::spawn(live_keeping::keep(WeakState { inner: Arc::downgrade(&self.inner) }));
         self
     }
 

@@ -72,6 +72,10 @@ impl App {
         app
     }
 
+    pub(crate) fn now(&self) -> DateTime<Utc> {
+        *self.now.lock().expect("a clock")
+    }
+
     pub(crate) fn set_now(&self, instant: &str) {
         *self.now.lock().expect("a clock") = instant.parse().expect("an instant");
     }

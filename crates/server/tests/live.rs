@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use sellcast_domain::window::{
     Arrival, EventTime, Held, Quantity, SaleBook, SaleFact, StandingCounts, Sums, Version, WindowKey, WindowSpan, WindowValue,
 };
-use sellcast_domain::{CategoryId, Money, SalesProfile};
+use sellcast_domain::{CategoryId, Money, SalesProfile, TimeFrame};
 use sellcast_server::{LiveSales, Reconciliation, Standing};
 use serde_json::Value;
 
@@ -39,6 +39,10 @@ impl LiveSales for Sales {
 
     fn rows(&self) -> Option<StandingCounts> {
         Some(self.book.lock().expect("a book").counts())
+    }
+
+    fn changes(&self) -> Vec<(&'static str, u64)> {
+        vec![("written", 7), ("poison", 2)]
     }
 
     fn lag(&self) -> Option<u64> {
@@ -229,6 +233,8 @@ async fn when_the_stream_stands_still_the_published_forecast_says_since_when() {
     let html = app.page("/?frame=day").await.text();
     assert!(html.contains("No sales have come since 14:20: this is the forecast as it was published."));
     assert_eq!(app.get("/api/v1/windows/categories/1").await.json()["streamStillSince"], NOW);
+    let metrics = app.get("/metrics").await.text();
+    assert!(metrics.contains("sellcast_stream_changes_total{kind=\"poison\"} 2"), "{metrics}");
 }
 
 #[tokio::test]
@@ -265,4 +271,50 @@ async fn open_pages_are_told_that_sales_have_come() {
         false
     };
     assert!(tokio::time::timeout(std::time::Duration::from_secs(10), told).await.expect("in time"));
+}
+
+#[tokio::test]
+async fn what_live_forecasts_say_is_kept_once_a_minute() {
+    let app = App::open().await;
+    let sales = Sales::followed_by(&app);
+    sales.sell(9, 1, 400, 99_000, "2017-12-04T15:00:00Z");
+    sales.sell(0, 240, 50, 20_000, "2017-12-04T15:30:00Z");
+    let kept = || async {
+        let all = "2017-12-01T00:00:00Z".parse().expect("an instant")..app.now() + chrono::Duration::days(1);
+        app.store.live_instants(all).await.expect("a list")
+    };
+    until(|| async { kept().await.len() == 1 }).await;
+    let (generation, as_of) = kept().await[0];
+    assert_eq!(as_of, NOW.parse::<DateTime<Utc>>().expect("an instant"));
+    let live = app.store.live(generation, as_of).await.expect("a store").expect("it is kept");
+    assert_eq!(live.predictions.iter().map(|one| one.time_frame).collect::<Vec<_>>(), [TimeFrame::Day, TimeFrame::Week]);
+    let list = app.get(&format!("{CATEGORIES}?timeFrame=day&limit=100")).await.json();
+    for (told, kept) in list["categories"].as_array().expect("a list").iter().zip(&live.predictions[0].categories) {
+        assert_eq!(told["categoryId"], kept.category_id.get());
+        assert!((number(&told["predictedSalesAmount"]) - kept.amount.to_f64()).abs() < 0.005, "{told} {kept:?}");
+    }
+    let long = live.predictions[0].categories.iter().find(|one| one.category_id == category_id(0)).expect("the category");
+    let risen = long.products.iter().find(|one| one.product_id == product_id(0, 240)).expect("what has risen among the first 100");
+    assert_eq!((risen.rank, risen.interval, long.products.len()), (1, None, 101));
+    // Nothing more in this minute; the next one is kept in its place, that of another hour beside it.
+    for (now, expected) in [("2017-12-04T19:21:10Z", 1), ("2017-12-04T20:00:00Z", 2)] {
+        app.set_now(now);
+        let now: DateTime<Utc> = now.parse().expect("an instant");
+        sales.standing.lock().expect("a standing").as_of = Some(now);
+        until(|| async { kept().await.last().is_some_and(|(_, as_of)| *as_of == now) }).await;
+        assert_eq!(kept().await.len(), expected);
+    }
+    // A stream that stands still tells nothing new.
+    app.set_now("2017-12-04T20:05:00Z");
+    {
+        let mut standing = sales.standing.lock().expect("a standing");
+        (standing.as_of, standing.is_still) = (Some(app.now()), true);
+    }
+    tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+    assert_eq!(kept().await.last().map(|(_, as_of)| as_of.to_rfc3339()), Some("2017-12-04T20:00:00+00:00".to_owned()));
+}
+
+/// Waits for something that comes within seconds.
+async fn until<F: Future<Output = bool>>(condition: impl FnMut() -> F) {
+    sellcast_testkit::until("a live generation", std::time::Duration::from_secs(30), condition).await.expect("in time");
 }

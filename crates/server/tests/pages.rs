@@ -249,6 +249,10 @@ async fn the_track_record_says_what_came() {
     assert!(!html.contains("secret_model_name"), "weights and model names stay off this page");
     let empty = self::html(&app, "/record?frame=quarter").await;
     assert_contains(&empty, &["No quarter forecast has ended yet", "Sunday 4 March", "/record?frame=week"]);
+    assert!(!html.contains("Live, while sales came"), "no live week was scored");
+    let live = self::html(&app, "/record?frame=day").await;
+    let evening = "<th scope=\"row\">18:00\u{a0}– 20:00</th><td class=\"num up\">8.5 %</td><td class=\"num\">24.8 %</td><td class=\"num wide\">78.0 %</td>";
+    assert_contains(&live, &["Live, while sales came", evening]);
 }
 
 #[tokio::test]

@@ -6,9 +6,10 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use sellcast_domain::{
     CategoryHistory, CategoryId, CategoryPrediction, ConfidenceFactors, Continuation, ContinuedProduct, Currency, DearModel, DearRecord,
-    Driver, FirstScore, FrameRecord, Generation, GenerationId, GroupWeights, Interval, Learning, LearningStep, Metrics, Miss, ModelEvent,
-    ModelEventKind, ModelVersion, ModelsRecord, Money, Origin, Period, PeriodScore, PredictionDocument, PredictionId, ProductHistory,
-    ProductId, ProductPrediction, RankInterval, ReliabilityBin, ScoredCategory, ShopDay, Stage, TimeFrame, TopK, TrackRecord, WeightChange,
+    Driver, FirstScore, FrameRecord, Generation, GenerationId, GroupWeights, Interval, Learning, LearningStep, LiveLevel, LiveMetrics,
+    LiveScore, Metrics, Miss, ModelEvent, ModelEventKind, ModelVersion, ModelsRecord, Money, Origin, Period, PeriodScore,
+    PredictionDocument, PredictionId, ProductHistory, ProductId, ProductPrediction, RankInterval, ReliabilityBin, ScoredCategory, ShopDay,
+    Stage, TimeFrame, TopK, TrackRecord, WeightChange,
 };
 use sellcast_store::GenerationDocuments;
 use uuid::Uuid;
@@ -303,6 +304,7 @@ impl Shop {
             worst_misses: vec![miss(2), miss(5), miss(9)],
             weights: BTreeMap::from([("secret_model_name".to_owned(), 1.0)]),
             learning: if frame == TimeFrame::Week { self.learning() } else { Learning::default() },
+            live: if frame == TimeFrame::Day { live_scores() } else { Vec::new() },
         }
     }
 
@@ -400,6 +402,25 @@ fn metrics(precision: f64, wape: f64) -> Metrics {
         ece: Some(0.018),
         ..Metrics::default()
     }
+}
+
+/// Live forecasts at noon and in the evening.
+fn live_scores() -> Vec<LiveScore> {
+    let metrics = |wape, coverage| LiveMetrics { wape, coverage_80: Some(coverage), width: 40.0, said: 0.71, came_true: 0.69, brier: 0.2 };
+    let score = |level, from_hour, wape| LiveScore {
+        level,
+        from_hour,
+        to_hour: from_hour + 2,
+        forecasts: 8,
+        live: metrics(wape, 0.78),
+        published: metrics(0.248, 0.81),
+    };
+    vec![
+        score(LiveLevel::Categories, 12, 0.212),
+        score(LiveLevel::Categories, 18, 0.085),
+        score(LiveLevel::Products, 12, 0.931),
+        score(LiveLevel::Products, 18, 0.402),
+    ]
 }
 
 fn factors(level: f64) -> ConfidenceFactors {

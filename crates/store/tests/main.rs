@@ -4,6 +4,7 @@ mod cluster;
 mod dead_nodes;
 mod failures;
 mod generations;
+mod live;
 mod places;
 mod publishing;
 mod registry;

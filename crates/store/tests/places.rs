@@ -32,3 +32,26 @@ impl Place {
         })
     }
 }
+
+/// Each test on redb and, among the slow ones, on Cassandra.
+macro_rules! on_every_backend {
+    ($($name:ident),+ $(,)?) => {
+        mod on_redb {
+            use crate::places::Place;
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $name() -> anyhow::Result<()> {
+                super::$name(Place::file()?).await
+            })+
+        }
+        mod on_cassandra {
+            use crate::places::Place;
+            $(#[tokio::test(flavor = "multi_thread")]
+            #[ignore = "slow"]
+            async fn $name() -> anyhow::Result<()> {
+                super::$name(Place::keyspace()?).await
+            })+
+        }
+    };
+}
+
+pub(crate) use on_every_backend;

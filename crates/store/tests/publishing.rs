@@ -9,28 +9,7 @@ use sellcast_domain::{CategoryId, Generation, GenerationId, Money, TimeFrame};
 use sellcast_store::{PredictionStore, StoreError};
 
 use crate::generations::{day, generation, id};
-use crate::places::Place;
-
-/// Each test on redb and, among the slow ones, on Cassandra.
-macro_rules! on_every_backend {
-    ($($name:ident),+ $(,)?) => {
-        mod on_redb {
-            use super::Place;
-            $(#[tokio::test(flavor = "multi_thread")]
-            async fn $name() -> super::Result<()> {
-                super::$name(Place::file()?).await
-            })+
-        }
-        mod on_cassandra {
-            use super::Place;
-            $(#[tokio::test(flavor = "multi_thread")]
-            #[ignore = "slow"]
-            async fn $name() -> super::Result<()> {
-                super::$name(Place::keyspace()?).await
-            })+
-        }
-    };
-}
+use crate::places::{Place, on_every_backend};
 
 on_every_backend!(
     what_was_published_is_read_back_whole,

@@ -9,6 +9,7 @@ mod filters;
 mod future_weeks;
 mod home;
 mod links;
+mod live_scores;
 mod models;
 mod product;
 mod record;

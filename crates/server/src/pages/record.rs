@@ -7,6 +7,7 @@ use sellcast_domain::{FrameRecord, Money, Origin, Period, PeriodScore, ScoredCat
 
 use super::drawn;
 use super::home::{Trust, trust};
+use super::live_scores::{self, LiveRow};
 use super::shell::{Section, Shell};
 use super::view::View;
 use crate::charts::{self, Svg};
@@ -36,6 +37,7 @@ struct Scored {
     newest: String,
     categories: Vec<CategoryRow>,
     misses: Vec<MissRow>,
+    live: Vec<LiveRow>,
     afterwards: bool,
 }
 
@@ -118,6 +120,7 @@ fn scored(view: &View, record: &FrameRecord) -> Scored {
         newest: period.unwrap_or_default(),
         categories: newest.map(|score| score.categories.iter().map(|category| category_row(view, category)).collect()).unwrap_or_default(),
         misses: record.worst_misses.iter().map(miss).collect(),
+        live: live_scores::rows(&record.live),
         afterwards: record.periods.iter().any(|score| score.origin == Origin::Backtest),
     }
 }

@@ -4,6 +4,7 @@
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use chrono::{DateTime, Utc};
 use sellcast_domain::GenerationId;
 
 /// What an error came from.
@@ -83,6 +84,17 @@ pub enum StoreError {
     Unsettled {
         /// What was to be published.
         generation: GenerationId,
+        /// Why.
+        #[source]
+        source: Cause,
+    },
+    /// A live generation cannot be kept.
+    #[error(
+        "cannot keep the live forecasts of {as_of} in the prediction store; free some disk space, or start the nodes that are down: the next minute tries again"
+    )]
+    Live {
+        /// Up to when sales were in them.
+        as_of: DateTime<Utc>,
         /// Why.
         #[source]
         source: Cause,

@@ -80,13 +80,14 @@ impl FileStore {
         packed.map(|packed| pack::unpack(key, &packed)).transpose()
     }
 
-    /// Reads the list of publications, off the runtime.
-    pub(super) async fn listed<T: Send + 'static>(
+    /// Reads in one transaction, off the runtime; `what` is named if that fails.
+    pub(super) async fn look_up<T: Send + 'static>(
         &self,
+        what: &'static str,
         work: impl Fn(&ReadTransaction) -> Result<T, redb::Error> + Send + 'static,
     ) -> Result<T, StoreError> {
         let store = self.clone();
-        blocking(move || store.read("published days", work)).await
+        blocking(move || store.read(what, work)).await
     }
 
     /// Reads in one transaction. After a failed write redb refuses further work until it is reopened, so that is tried once.
@@ -104,7 +105,7 @@ impl FileStore {
             .map_err(|source| StoreError::reading(what, source))
     }
 
-    fn write<T>(&self, work: impl Fn(&Database) -> Result<T, redb::Error>) -> Result<T, redb::Error> {
+    pub(super) fn write<T>(&self, work: impl Fn(&Database) -> Result<T, redb::Error>) -> Result<T, redb::Error> {
         let attempt = || {
             let database = self.inner.database.read().unwrap_or_else(PoisonError::into_inner);
             work(database.as_ref().ok_or(redb::Error::DatabaseClosed)?)

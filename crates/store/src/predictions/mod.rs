@@ -6,6 +6,8 @@
 mod cluster;
 mod error;
 mod file;
+mod live;
+mod live_table;
 mod pack;
 mod tables;
 
@@ -118,7 +120,7 @@ impl PredictionStore {
     /// The newest generation published for `as_of`.
     pub async fn generation_for(&self, as_of: ShopDay) -> Result<Option<Generation>, StoreError> {
         let newest = match &self.backend {
-            Backend::File(file) => file.listed(move |reading| tables::newest_for(reading, as_of)).await?,
+            Backend::File(file) => file.look_up("published days", move |reading| tables::newest_for(reading, as_of)).await?,
             Backend::Cluster(cluster) => cluster.catalog().newest_for(as_of),
         };
         match newest {
@@ -130,7 +132,7 @@ impl PredictionStore {
     /// The day with a publication that lies nearest to `day`; the earlier of two equally near ones.
     pub async fn nearest(&self, day: ShopDay) -> Result<Option<ShopDay>, StoreError> {
         match &self.backend {
-            Backend::File(file) => file.listed(move |reading| tables::nearest(reading, day)).await,
+            Backend::File(file) => file.look_up("published days", move |reading| tables::nearest(reading, day)).await,
             Backend::Cluster(cluster) => Ok(cluster.catalog().nearest(day)),
         }
     }
@@ -138,7 +140,7 @@ impl PredictionStore {
     /// Every day with a publication, oldest first.
     pub async fn published_days(&self) -> Result<Vec<ShopDay>, StoreError> {
         match &self.backend {
-            Backend::File(file) => file.listed(tables::published_days).await,
+            Backend::File(file) => file.look_up("published days", tables::published_days).await,
             Backend::Cluster(cluster) => Ok(cluster.catalog().published_days()),
         }
     }
@@ -146,7 +148,7 @@ impl PredictionStore {
     /// The generation and frame of a prediction, newest generations first.
     pub async fn find(&self, prediction: PredictionId) -> Result<Option<(Generation, TimeFrame)>, StoreError> {
         let generations = match &self.backend {
-            Backend::File(file) => file.listed(tables::generations).await?,
+            Backend::File(file) => file.look_up("published days", tables::generations).await?,
             Backend::Cluster(cluster) => cluster.catalog().generations(),
         };
         for id in generations.into_iter().rev() {

@@ -7,6 +7,7 @@ use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable, ReadableT
 use sellcast_domain::{GenerationId, ShopDay};
 use uuid::Uuid;
 
+use super::live_table::LIVE;
 use super::pack::Packed;
 
 /// (generation, name of the document) -> packed document.
@@ -40,6 +41,7 @@ pub(super) fn open(path: &Path) -> Result<Database, redb::Error> {
         writing.open_table(PUBLISHED)?;
         writing.open_table(CURRENT)?;
         writing.open_table(DIGESTS)?;
+        writing.open_table(LIVE)?;
         remove_unpublished(&writing)?;
         writing.commit()?;
     }
@@ -149,7 +151,7 @@ pub(super) fn generations(reading: &ReadTransaction) -> Result<Vec<GenerationId>
 /// Whether all tables are there and hold no unpublished generation, so that opening needs no write (the disk may be full).
 fn is_prepared(database: &Database) -> Result<bool, redb::Error> {
     let reading = database.begin_read()?;
-    if reading.list_tables()?.count() < 4 {
+    if reading.list_tables()?.count() < 5 {
         return Ok(false);
     }
     Ok(reading.open_table(DIGESTS)?.len()? == reading.open_table(PUBLISHED)?.len()?)

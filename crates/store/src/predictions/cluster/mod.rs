@@ -6,6 +6,7 @@
 
 mod address;
 mod catalog;
+mod live;
 mod publish;
 mod statements;
 

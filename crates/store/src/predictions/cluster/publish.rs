@@ -16,6 +16,8 @@ use crate::predictions::{GenerationDocuments, blocking};
 
 /// Larger documents are written in parts: a mutation must fit into half a segment of the commit log.
 const PART_BYTES: usize = 256 << 10;
+/// Time to live of what is never dropped.
+const FOR_EVER: i32 = 0;
 /// Parts that are under way at once.
 const AT_ONCE: usize = 32;
 /// Attempts that began longer ago than this are dead, and what they wrote is removed.
@@ -55,30 +57,39 @@ impl Cluster {
 impl Inner {
     /// Writes every part of every document, and last the manifest.
     async fn write(&self, packed: &Packed) -> Result<(), Cause> {
-        let parts = |bytes: &[u8]| bytes.len().div_ceil(PART_BYTES);
         let documents = packed.documents.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice()));
         // A list and not a lazy iterator: its closures would keep this future from being sent to another thread.
         let mut written = Vec::new();
         for (name, bytes) in documents {
-            for (part, content) in bytes.chunks(PART_BYTES).enumerate() {
-                written.push(Ok::<_, Cause>((name, part, parts(bytes), content)));
+            for (part, content) in parts_of(bytes) {
+                written.push(Ok::<_, Cause>((name, part, part_count(bytes), content)));
             }
         }
         stream::iter(written)
-            .try_for_each_concurrent(AT_ONCE, |(name, part, count, content)| self.write_part(&packed.digest, name, part, count, content))
+            .try_for_each_concurrent(AT_ONCE, |(name, part, count, content)| {
+                self.write_part(&packed.digest, name, part, count, content, FOR_EVER)
+            })
             .await?;
-        let manifest: Manifest = packed.documents.iter().map(|(name, bytes)| (name.clone(), parts(bytes))).collect();
+        let manifest: Manifest = packed.documents.iter().map(|(name, bytes)| (name.clone(), part_count(bytes))).collect();
         let manifest = pack::pack_one(MANIFEST, &manifest)?;
-        let count = parts(&manifest);
-        for (part, content) in manifest.chunks(PART_BYTES).enumerate() {
-            self.write_part(&packed.digest, MANIFEST, part, count, content).await?;
+        for (part, content) in parts_of(&manifest) {
+            self.write_part(&packed.digest, MANIFEST, part, part_count(&manifest), content, FOR_EVER).await?;
         }
         Ok(())
     }
 
-    async fn write_part(&self, edition: &Edition, name: &str, part: usize, parts: usize, content: &[u8]) -> Result<(), Cause> {
+    /// Writes a part that the cluster drops after so many seconds, or never ([`FOR_EVER`]).
+    pub(super) async fn write_part(
+        &self,
+        edition: &Edition,
+        name: &str,
+        part: usize,
+        parts: usize,
+        content: &[u8],
+        seconds: i32,
+    ) -> Result<(), Cause> {
         let (part, parts) = (i32::try_from(part)?, i32::try_from(parts)?);
-        let values = (edition.as_slice(), bucket(name), name, part, parts, content);
+        let values = (edition.as_slice(), bucket(name), name, part, parts, content, seconds);
         self.patiently(&self.statements.write_part, values).await.map(drop)
     }
 
@@ -178,8 +189,17 @@ impl Inner {
     }
 }
 
+/// The parts of a document, numbered.
+pub(super) fn parts_of(bytes: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
+    bytes.chunks(PART_BYTES).enumerate()
+}
+
+pub(super) fn part_count(bytes: &[u8]) -> usize {
+    bytes.len().div_ceil(PART_BYTES)
+}
+
 /// Whether the condition held. The row's width depends on the answer; its first column does not.
-fn applied(result: QueryResult) -> Result<bool, Cause> {
+pub(super) fn applied(result: QueryResult) -> Result<bool, Cause> {
     let first = rows(result)?.first_row::<AnyRow>()?;
     match first.columns.first() {
         Some(Some(CqlValue::Boolean(applied))) => Ok(*applied),

@@ -4,6 +4,7 @@
 //! - `published`: one partition with an entry per publication and the pointer in its static columns, so that one
 //!   conditional batch adds the entry and moves the pointer, or does neither.
 //! - `attempts`: editions that are being written, for the removal of what a killed publication left.
+//! - `live`: the live generation of each hour, and `live_turns`: the minutes that some process writes. Their rows expire.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,7 +29,7 @@ const REQUEST_LIMIT: Duration = Duration::from_secs(10);
 /// A read that takes longer is asked of another copy as well.
 const ASK_ANOTHER_AFTER: Duration = Duration::from_millis(200);
 
-const TABLES: [(&str, &str); 3] = [
+const TABLES: [(&str, &str); 5] = [
     ("documents", "(edition blob, bucket int, name text, part int, parts int, content blob, primary key ((edition, bucket), name, part))"),
     (
         "published",
@@ -36,6 +37,8 @@ const TABLES: [(&str, &str); 3] = [
          revision bigint, as_of int, generation uuid, edition blob, primary key (shop, revision))",
     ),
     ("attempts", "(shop int, edition blob, begun_at timestamp, primary key (shop, edition))"),
+    ("live", "(shop int, day int, hour bigint, generation uuid, as_of bigint, edition blob, primary key ((shop, day), hour, generation))"),
+    ("live_turns", "(shop int, minute bigint, generation uuid, primary key ((shop, minute, generation)))"),
 ];
 
 /// Connects with the consistency and the patience that every statement has unless it says otherwise.
@@ -101,6 +104,10 @@ pub(super) struct Statements {
     pub(super) catalog_near: PreparedStatement,
     pub(super) catalog_sure: PreparedStatement,
     pub(super) catalog_settled: PreparedStatement,
+    pub(super) take_live_turn: PreparedStatement,
+    pub(super) keep_live: PreparedStatement,
+    pub(super) live_of_day: PreparedStatement,
+    pub(super) live_in_slot: PreparedStatement,
     /// Adds an entry and moves the pointer, if nobody did so meanwhile.
     pub(super) publish: Batch,
 }
@@ -144,9 +151,13 @@ impl Statements {
         publish.set_serial_consistency(Some(SerialConsistency::Serial));
         // Whether it happened is found by reading, never by doing it again.
         publish.set_is_idempotent(false);
-        let write_part = "insert into {ks}.documents (edition, bucket, name, part, parts, content) values (?, ?, ?, ?, ?, ?)";
+        let write_part = "insert into {ks}.documents (edition, bucket, name, part, parts, content) values (?, ?, ?, ?, ?, ?) using ttl ?";
         let begin = "insert into {ks}.attempts (shop, edition, begun_at) values (?, ?, totimestamp(now()))";
         let attempts = "select edition, tounixtimestamp(begun_at), tounixtimestamp(now()) from {ks}.attempts where shop = ?";
+        let take_live_turn = "insert into {ks}.live_turns (shop, minute, generation) values (0, ?, ?) if not exists using ttl ?";
+        let keep_live =
+            "insert into {ks}.live (shop, day, hour, generation, as_of, edition) values (0, ?, ?, ?, ?, ?) using ttl ? and timestamp ?";
+        let live_in_slot = "select as_of, edition from {ks}.live where shop = 0 and day = ? and hour = ? and generation = ?";
         Ok(Self {
             write_part: prepare(write_part, Consistency::Quorum).await?,
             read_parts_near: prepare(parts, Consistency::LocalOne).await?,
@@ -158,6 +169,10 @@ impl Statements {
             catalog_near: prepare(catalog, Consistency::LocalOne).await?,
             catalog_sure: prepare(catalog, Consistency::LocalQuorum).await?,
             catalog_settled: prepare(catalog, Consistency::Serial).await?,
+            take_live_turn: prepare(take_live_turn, Consistency::Quorum).await?,
+            keep_live: prepare(keep_live, Consistency::Quorum).await?,
+            live_of_day: prepare("select generation, as_of from {ks}.live where shop = 0 and day = ?", Consistency::LocalQuorum).await?,
+            live_in_slot: prepare(live_in_slot, Consistency::LocalQuorum).await?,
             publish,
         })
     }
