@@ -31,6 +31,7 @@ pub struct Pipeline {
     sources: BTreeMap<String, Reading>,
     shard: Shard,
     dead: Vec<DeadLetter>,
+    newest_poison: Option<String>,
     state: StateFile,
 }
 
@@ -47,7 +48,7 @@ impl Pipeline {
             (name, Reading { intake: Intake::resume(settings, mark.watermark, mark.counts), position: mark.position })
         };
         let sources = meta.sources.into_iter().map(resume).collect();
-        Ok(Self { settings, sources, shard, dead: Vec::new(), state })
+        Ok(Self { settings, sources, shard, dead: Vec::new(), newest_poison: None, state })
     }
 
     /// The next position to read of a source: 0 for one that was never read.
@@ -81,6 +82,7 @@ impl Pipeline {
         match reading.intake.judge(decoded) {
             Ok((change, arrival)) => self.shard.follow(change, arrival),
             Err(poison) => {
+                self.newest_poison = Some(format!("{source} at {position}: {poison}"));
                 self.dead.push(DeadLetter { source: source.to_owned(), position, reason: poison.to_string(), payload: payload() });
             }
         }
@@ -170,6 +172,11 @@ impl Pipeline {
     /// Removes dead letters by their numbers.
     pub(crate) fn bury(&mut self, numbers: &[u64]) -> Result<(), StateError> {
         self.state.bury(numbers)
+    }
+
+    /// The newest event that was not understood since it was opened: where it stands and why.
+    pub fn newest_poison(&self) -> Option<&str> {
+        self.newest_poison.as_deref()
     }
 
     /// The sales and the windows.

@@ -202,6 +202,10 @@ impl Demo {
             paused.wait_for(|paused| !paused).await?;
             ticks.tick().await;
             let instant = start + (end - start) * i32::try_from(step)? / i32::try_from(STEPS)?;
+            // The clock goes first: whoever follows the shop does not believe sales that are ahead of it.
+            if let Some(status) = engine.board.status().filter(|status| status.shop_day == day) {
+                engine.board.set_status(LiveStatus { shop_time: instant, ..status });
+            }
             replay.write_until(instant).await?;
             self.status(engine, replay, day, instant, training.then_some("training models, which will replace the averages")).await?;
         }

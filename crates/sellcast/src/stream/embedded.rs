@@ -103,7 +103,7 @@ impl Embedded {
             });
             self.progress.add(count as u64);
             if count > 0 {
-                self.warnings.tell(self.read(|pipeline| Outbox::counts(pipeline).poison).unwrap_or_default(), None);
+                self.read(|pipeline| self.warnings.tell(Outbox::counts(pipeline).poison, pipeline.newest_poison().unwrap_or_default()));
             }
             is_changed |= count > 0;
             if count < BATCH as usize {
@@ -130,8 +130,8 @@ impl Embedded {
             pipeline.save()?;
             tracing::info!(rows, "the shop's sales of the last days are read");
         }
-        let waiting = Outbox::counts(&pipeline).poison > 0;
-        if waiting {
+        self.warnings.begin_at(Outbox::counts(&pipeline).poison);
+        if !pipeline.state().dead_letters()?.is_empty() {
             let gone = runtime.block_on(outbox.try_again(&mut pipeline))?;
             tracing::info!(gone, left = pipeline.state().dead_letters()?.len(), "changes that were not understood are read again");
         }

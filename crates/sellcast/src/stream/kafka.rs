@@ -16,7 +16,7 @@ use tokio::runtime::Handle;
 
 use super::progress::Progress;
 use super::reconcile::Reconciles;
-use super::{Warnings, selling_hours};
+use super::{Warnings, selling_hours, warn_of_poison};
 use crate::config::KafkaSection;
 use crate::engine::Engine;
 
@@ -63,7 +63,7 @@ impl Kafka {
                 scope.spawn(|| {
                     let warnings = Warnings::default();
                     let tell = |status: &WorkerStatus| {
-                        warnings.tell(status.changes.poison, status.newest_poison.as_deref());
+                        warn_of_poison(&warnings, status);
                         *self.changes.lock().unwrap_or_else(PoisonError::into_inner) = status.changes;
                     };
                     again_until(stop, "the worker of this server stops", || Worker::join(self.settings.clone())?.run(stop, wall, tell));

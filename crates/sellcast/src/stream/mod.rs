@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use chrono::{DateTime, Utc};
 use sellcast_features::SellingHours;
 use sellcast_server::LiveSales;
-use sellcast_stream::{Worker, WorkerSettings};
+use sellcast_stream::{Worker, WorkerSettings, WorkerStatus};
 use tokio::task::JoinHandle;
 
 use crate::config::ClockKind;
@@ -71,12 +71,20 @@ pub(crate) fn work(settings: &WorkerSettings, stop: &AtomicBool) {
     let (is_told, warnings) = (AtomicBool::new(false), Warnings::default());
     kafka::again_until(stop, "this worker cannot work", || {
         Worker::join(settings.clone())?.run(stop, kafka::wall, |status| {
-            warnings.tell(status.changes.poison, status.newest_poison.as_deref());
+            warn_of_poison(&warnings, status);
             if status.is_level && !is_told.swap(true, Ordering::Relaxed) {
                 tracing::info!(partitions = status.positions.len(), held = status.held, "all that Kafka has is followed");
             }
         })
     });
+}
+
+fn warn_of_poison(warnings: &Warnings, status: &WorkerStatus) {
+    match &status.newest_poison {
+        Some(newest) => warnings.tell(status.changes.poison, newest),
+        // Those of earlier workers were tried again when their partitions were taken.
+        None => warnings.begin_at(status.changes.poison),
+    }
 }
 
 /// Warns of events that are not understood, when there are more of them.
@@ -86,10 +94,16 @@ struct Warnings {
 }
 
 impl Warnings {
-    /// `newest` says where one stands and what is wrong with it, if that is known.
-    fn tell(&self, dead: u64, newest: Option<&str>) {
-        if self.known.swap(dead, Ordering::Relaxed) < dead {
-            tracing::warn!(dead, newest, "{dead} events were not understood; mend [stream] and start again, they are tried once more");
+    /// So many are known, and were tried again.
+    fn begin_at(&self, dead: u64) {
+        self.known.store(dead, Ordering::Relaxed);
+    }
+
+    /// `newest` says where the newest one stands and what is wrong with it.
+    fn tell(&self, dead: u64, newest: &str) {
+        let more = dead.saturating_sub(self.known.swap(dead, Ordering::Relaxed));
+        if more > 0 {
+            tracing::warn!(more, newest, "{more} events were not understood; mend [stream] and start again, they are tried once more");
         }
     }
 }
