@@ -14,9 +14,11 @@ const SPREAD: f64 = 0.5;
 const SURE: f64 = 1e-6;
 /// An amount, in cents, that whatever sells comes to.
 const SOMETHING: f64 = 0.5;
-/// Amounts that are tried first, and halvings after them.
-const TRIED: usize = 16;
-const HALVINGS: usize = 16;
+/// Amounts that are tried first, and at most so many between two of them.
+const TRIED: usize = 12;
+const BETWEEN: usize = 24;
+/// So many items more or less than the list has are near enough.
+const NEAR: f64 = 0.01;
 /// An item whose chance moves by less between two amounts is not looked at again between them.
 const STEADY: f64 = 1e-7;
 
@@ -85,15 +87,19 @@ pub fn chances(items: &[Outlook]) -> Vec<[f64; TopK::ALL.len()]> {
         let (low, high) = (&tried[below], &tried[below + 1]);
         let open: Vec<usize> = (0..items.len()).filter(|item| low[*item] - high[*item] > STEADY).collect();
         let settled = expected[below] - open.iter().map(|item| low[*item]).sum::<f64>();
-        let (mut from, mut to) = (amounts[below], amounts[below + 1]);
-        for _ in 0..HALVINGS {
-            let middle = (from * to).sqrt();
-            let above = settled + open.iter().map(|item| items[*item].above(middle)).sum::<f64>();
-            if above > wanted { from = middle } else { to = middle }
+        let (mut from, mut to) = ((amounts[below], expected[below]), (amounts[below + 1], expected[below + 1]));
+        for _ in 0..BETWEEN {
+            if wanted - to.1 < NEAR {
+                break;
+            }
+            let share = ((from.1 - wanted) / (from.1 - to.1)).clamp(0.1, 0.9);
+            let between = from.0 * (to.0 / from.0).powf(share);
+            let above = settled + open.iter().map(|item| items[*item].above(between)).sum::<f64>();
+            if above > wanted { from = (between, above) } else { to = (between, above) }
         }
         chances.iter_mut().zip(high).for_each(|(chance, above)| chance[list] = *above);
         for item in open {
-            chances[item][list] = items[item].above(to);
+            chances[item][list] = items[item].above(to.0);
         }
     }
     chances

@@ -4,7 +4,7 @@
 use std::fs::OpenOptions;
 use std::io::Write as _;
 
-use sellcast_testkit::{outbox, until};
+use sellcast_testkit::{Browser, outbox, until};
 use serde_json::Value;
 
 use crate::shop::{PATIENCE, Server, Shop, Stage};
@@ -137,5 +137,22 @@ async fn a_sale_moves_windows_and_the_running_forecast_and_survives_a_restart() 
     assert!(server.get("/?frame=day").await.text.contains("No sales have come since"));
     shop.change("alter table hidden rename to changes").await;
     until("the stream to go on", PATIENCE, || async { server.list(DAY).await["basis"] == "live" }).await.expect("it goes on");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_open_page_follows_a_sale() {
+    let shop = shop().await;
+    let server = shop.serve().await;
+    until("a live forecast", PATIENCE, || async { server.list(DAY).await["basis"] == "live" }).await.expect("it is live");
+    let browser = Browser::start().await.expect("a browser");
+    browser.goto(&format!("{}/?frame=day", server.url)).await.expect("the home page");
+    let first = "table.list tbody tr:first-child";
+    let before = browser.text(first).await.expect("a row");
+    assert!(!before.contains("5,0"), "{before}");
+    sell(&shop, 900_001, 500_000).await;
+    browser.wait_for_text(first, "5,0", PATIENCE).await.expect("the first category has it, and nobody loaded the page again");
+    assert_eq!(browser.console_errors().await.expect("a log"), Vec::<String>::new());
+    browser.close().await.expect("the end");
     server.stop().await;
 }

@@ -122,6 +122,7 @@ impl Chain {
             "database.password": "sellcast", "database.dbname": database, "topic.prefix": "shop",
             "table.include.list": "public.transactions,public.products", "slot.name": name, "publication.name": name,
             "publication.autocreate.mode": "filtered", "decimal.handling.mode": "string", "poll.interval.ms": "50",
+            "skipped.operations": "none",
             "topic.creation.default.partitions": "4", "topic.creation.default.replication.factor": "1",
         });
         for (key, value) in settings.as_object().into_iter().flatten() {

@@ -58,7 +58,7 @@ async fn windows_equal_the_source_after_kills_joins_replays_and_a_second_snapsho
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "slow"]
-async fn four_workers_share_the_work_and_two_take_over_from_the_two_that_are_killed() -> Result<()> {
+async fn four_workers_share_the_work_two_are_killed_and_the_table_is_changed_and_emptied() -> Result<()> {
     let (chain, mut one) = Chain::with_worker("one").await?;
     let settings = WatermarkSettings::default();
     chain.disturb().await?;
@@ -75,6 +75,20 @@ async fn four_workers_share_the_work_and_two_take_over_from_the_two_that_are_kil
     one.kill_9().await?;
     three.kill_9().await?;
     chain.sell(300, "interval '1 second'").await?;
+    chain.disturb().await?;
+    chain.settle(&["two", "four"]).await?;
+    chain.check_follower(settings).await?;
+
+    // The table gets a column in mid-stream, and is emptied after that.
+    chain.sql("alter table transactions add column note text default 'new'").await?;
+    chain.sell(300, "interval '1 second'").await?;
+    chain.disturb().await?;
+    chain.settle(&["two", "four"]).await?;
+    chain.check_follower(settings).await?;
+    chain.sql("truncate transactions").await?;
+    for _ in 0..8 {
+        chain.sell(200, "interval '2 seconds'").await?;
+    }
     chain.disturb().await?;
     chain.settle(&["two", "four"]).await?;
     for worker in [&mut two, &mut four] {
