@@ -110,28 +110,33 @@ impl LiveCategory {
         let first = category.top_products.iter().map(|product| LiveProduct {
             product_id: product.product_id,
             amount: product.predicted_amount,
-            quantity: product.predicted_quantity,
+            quantity: rounded(product.predicted_quantity, 1e3),
             interval: Some(product.interval),
-            confidence_score: product.confidence_score,
+            confidence_score: rounded(product.confidence_score, 1e4),
             rank: product.rank,
         });
         let risen = rest.iter().flat_map(|rest| &rest.products).filter(|product| product.rank <= FIRST_LIST);
         let risen = risen.map(|product| LiveProduct {
             product_id: product.product_id,
             amount: product.predicted_amount,
-            quantity: product.predicted_quantity,
+            quantity: rounded(product.predicted_quantity, 1e3),
             interval: None,
-            confidence_score: product.confidence_score,
+            confidence_score: rounded(product.confidence_score, 1e4),
             rank: product.rank,
         });
         Self {
             category_id: category.category_id,
             amount: category.predicted_sales_amount,
-            quantity: category.predicted_quantity,
+            quantity: rounded(category.predicted_quantity, 1e3),
             interval: category.interval,
-            confidence_score: category.confidence_score,
+            confidence_score: rounded(category.confidence_score, 1e4),
             rank: category.rank,
             products: first.chain(risen).collect(),
         }
     }
+}
+
+/// More digits say nothing, and most of a live generation is digits.
+fn rounded(value: f64, parts: f64) -> f64 {
+    (value * parts).round() / parts
 }
