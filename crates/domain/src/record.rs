@@ -113,14 +113,10 @@ pub struct LiveMetrics {
     pub wape: f64,
     /// Share of amounts inside their 80 % interval; `None` where none has one.
     pub coverage_80: Option<f64>,
-    /// Mean width of the 80 % interval, in units of the currency.
-    pub width: f64,
     /// Mean confidence of being in the list.
     pub said: f64,
     /// Share that was in it.
     pub came_true: f64,
-    /// Brier score of the confidence.
-    pub brier: f64,
 }
 
 /// How one forecast came out.

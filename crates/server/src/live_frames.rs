@@ -20,9 +20,9 @@ use crate::snapshot::FrameDocument;
 use crate::state::AppState;
 
 /// Live documents are made anew at most this often.
-const LEAST_PAUSE: Duration = Duration::from_secs(1);
+pub(crate) const LEAST_PAUSE: Duration = Duration::from_secs(1);
 /// And never so often that making one takes more than this part of the time.
-const LARGEST_PART: u32 = 20;
+pub(crate) const LARGEST_PART: u32 = 20;
 /// Documents that are kept: every frame, and arms of an experiment.
 const DOCUMENTS: u64 = 16;
 

@@ -7,15 +7,11 @@ use chrono::SubsecRound;
 use metrics::counter;
 use sellcast_domain::{LiveGeneration, LivePrediction};
 
-use crate::live_frames::Basis;
+use crate::live_frames::{Basis, LARGEST_PART, LEAST_PAUSE};
 use crate::metrics::LIVE_GENERATIONS;
 use crate::state::{AppState, WeakState, chain};
 
-/// How often it is looked whether a minute has passed.
-const LEAST_PAUSE: Duration = Duration::from_secs(1);
-/// Keeping takes no more than this part of the time, where shop days pass in less than a day.
-const LARGEST_PART: u32 = 20;
-/// But however long a store that does not answer was waited for, the next attempt comes after this time.
+/// However long a store that does not answer was waited for, the next attempt comes after this time.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// Keeps live generations for as long as the server lives.

@@ -82,7 +82,7 @@ impl AppState {
             features: OnceLock::new(),
         };
         let state = Self { inner: Arc::new(inner) };
-        tokio::spawn(follow(Arc::downgrade(&state.inner), published));
+        tokio::spawn(follow(state.weak(), published));
         state
     }
 
@@ -104,9 +104,13 @@ impl AppState {
     #[must_use]
     pub fn following(self, sales: Arc<dyn LiveSales>) -> Self {
         self.inner.live_frames.follow(sales);
-        tokio::spawn(look(Arc::downgrade(&self.inner)));
-        tokio::spawn(live_keeping::keep(WeakState { inner: Arc::downgrade(&self.inner) }));
+        tokio::spawn(look(self.weak()));
+        tokio::spawn(live_keeping::keep(self.weak()));
         self
+    }
+
+    fn weak(&self) -> WeakState {
+        WeakState { inner: Arc::downgrade(&self.inner) }
     }
 
     pub(crate) fn live_frames(&self) -> &LiveFrames {
@@ -184,35 +188,35 @@ impl AppState {
     }
 }
 
-async fn follow(state: Weak<Inner>, mut published: watch::Receiver<Option<Arc<Generation>>>) {
+async fn follow(weak: WeakState, mut published: watch::Receiver<Option<Arc<Generation>>>) {
     loop {
         let wanted = published.borrow_and_update().as_ref().map(|generation| generation.generation_id);
         if let Some(id) = wanted {
-            let Some(inner) = state.upgrade() else { return };
-            let loaded = inner.forecasts.load(id).await;
-            drop(inner);
+            let Some(state) = weak.upgrade() else { return };
+            let loaded = state.forecasts().load(id).await;
+            drop(state);
             if let Err(error) = loaded {
                 let error = chain(&error);
                 tracing::error!(%error, generation = %id, "generation {id} cannot be loaded, the former one stays");
                 tokio::time::sleep(RETRY_LOADING).await;
-                if state.strong_count() == 0 {
+                if weak.upgrade().is_none() {
                     return;
                 }
                 continue;
             }
         }
-        if published.changed().await.is_err() || state.strong_count() == 0 {
+        if published.changed().await.is_err() || weak.upgrade().is_none() {
             return;
         }
     }
 }
 
 /// Looks whether the sales have moved on.
-async fn look(state: Weak<Inner>) {
+async fn look(weak: WeakState) {
     let mut seen = None;
-    while let Some(inner) = state.upgrade() {
-        seen = inner.live_frames.look(seen);
-        drop(inner);
+    while let Some(state) = weak.upgrade() {
+        seen = state.live_frames().look(seen);
+        drop(state);
         tokio::time::sleep(BETWEEN_LOOKS).await;
     }
 }

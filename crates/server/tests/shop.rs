@@ -406,7 +406,7 @@ fn metrics(precision: f64, wape: f64) -> Metrics {
 
 /// Live forecasts at noon and in the evening.
 fn live_scores() -> Vec<LiveScore> {
-    let metrics = |wape, coverage| LiveMetrics { wape, coverage_80: Some(coverage), width: 40.0, said: 0.71, came_true: 0.69, brier: 0.2 };
+    let metrics = |wape, coverage| LiveMetrics { wape, coverage_80: Some(coverage), said: 0.71, came_true: 0.69 };
     let score = |level, from_hour, wape| LiveScore {
         level,
         from_hour,

@@ -80,6 +80,13 @@ struct Said {
 }
 
 impl Sums {
+    /// Names of the columns, in the order of [`Sums::values`].
+    pub(super) const NAMES: [&str; 9] = ["actual", "error", "intervals", "held", "width", "calls", "said", "came", "squared"];
+
+    pub(super) fn values(&self) -> [f64; 9] {
+        [self.actual, self.error, self.intervals, self.held, self.width, self.calls, self.said, self.came, self.squared]
+    }
+
     fn add(&mut self, said: &Said, came: Option<&Came>) {
         let actual = came.map_or(0.0, |came| came.amount);
         self.actual += actual;

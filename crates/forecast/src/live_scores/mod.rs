@@ -6,7 +6,7 @@ mod compared;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, Date32Array, Float64Array, Int64Array, RecordBatch, StringArray};
+use arrow::array::{Array, ArrayRef, AsArray, Date32Array, Float64Array, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Float64Type, Int64Type, Schema};
 use chrono::{DateTime, Utc};
 use sellcast_domain::{GenerationId, LiveLevel, LiveMetrics, LivePrediction, LiveScore, Period, PredictionDocument, ShopDay, TimeFrame};
@@ -21,7 +21,9 @@ const TABLE: &str = "live_scores";
 const ENDS: [i64; 9] = [6, 10, 12, 14, 16, 18, 20, 24, 366 * 24];
 /// Days that the record looks back.
 const DAYS: i64 = 56;
-const SUMS: [&str; 9] = ["actual", "error", "intervals", "held", "width", "calls", "said", "came", "squared"];
+/// What the record shows, as the ratio of two sums.
+const RATIOS: [(&str, &str, &str); 4] =
+    [("wape", "error", "actual"), ("coverage_80", "held", "intervals"), ("said", "said", "calls"), ("came_true", "came", "calls")];
 const LIVE: &str = "live";
 const PUBLISHED: &str = "published";
 
@@ -98,38 +100,35 @@ impl Forecaster<'_> {
         if !session.table_exist(TABLE)? {
             return Ok(record);
         }
-        let sums = SUMS.map(|name| format!("sum({name}) as {name}")).join(", ");
+        let ratio = |side: &str, name: &str, over: &str, under: &str| {
+            let sum = |column: &str| format!("sum({column}) filter (where side = '{side}')");
+            format!("{} / nullif({}, 0) as {side}_{name}", sum(over), sum(under))
+        };
+        let metrics: Vec<String> =
+            [LIVE, PUBLISHED].iter().flat_map(|side| RATIOS.map(|(name, over, under)| ratio(side, name, over, under))).collect();
         let sql = format!(
-            "select cast(frame as varchar) as frame, cast(level as varchar) as level, cast(side as varchar) as side, from_hour, to_hour, \
-             count(*) as forecasts, {sums} from {TABLE} where period_start between date '{}' and date '{}' group by 1, 2, 3, 4, 5 order by 1, 2, 4, 3",
+            "select cast(frame as varchar) as frame, cast(level as varchar) as level, from_hour, to_hour, \
+             count(*) filter (where side = '{LIVE}') as forecasts, {} from {TABLE} \
+             where period_start between date '{}' and date '{}' group by 1, 2, 3, 4 order by 1, 2, 3",
+            metrics.join(", "),
             as_of - DAYS,
             as_of - 1
         );
         for batch in session.sql(&sql).await?.collect().await? {
-            let (frames, levels, sides) = (text(&batch, "frame")?, text(&batch, "level")?, text(&batch, "side")?);
+            let (frames, levels) = (text(&batch, "frame")?, text(&batch, "level")?);
             let number = |name: &str, row: usize| batch[name].as_primitive::<Int64Type>().value(row);
             for row in 0..batch.num_rows() {
                 let frame = frames.as_string::<i32>().value(row).parse().map_err(|error| damaged(&error))?;
-                let level = if levels.as_string::<i32>().value(row) == name(LiveLevel::Categories) {
-                    LiveLevel::Categories
-                } else {
-                    LiveLevel::Products
-                };
-                let (from_hour, to_hour) = (number("from_hour", row) as u32, number("to_hour", row) as u32);
-                let metrics = metrics(SUMS.map(|name| batch[name].as_primitive::<Float64Type>().value(row)));
-                let scores = record.entry(frame).or_default();
-                // The live one comes first of the two.
-                match sides.as_string::<i32>().value(row) {
-                    LIVE => scores.push(LiveScore {
-                        level,
-                        from_hour,
-                        to_hour,
-                        forecasts: number("forecasts", row) as u64,
-                        live: metrics,
-                        published: LiveMetrics::default(),
-                    }),
-                    _ => scores.last_mut().into_iter().for_each(|score| score.published = metrics),
-                }
+                let level = levels.as_string::<i32>().value(row);
+                let level = [LiveLevel::Categories, LiveLevel::Products].into_iter().find(|known| name(*known) == level);
+                record.entry(frame).or_default().push(LiveScore {
+                    level: level.ok_or_else(|| damaged(&"an unknown level"))?,
+                    from_hour: number("from_hour", row) as u32,
+                    to_hour: number("to_hour", row) as u32,
+                    forecasts: number("forecasts", row) as u64,
+                    live: metrics_of(&batch, LIVE, row),
+                    published: metrics_of(&batch, PUBLISHED, row),
+                });
             }
         }
         Ok(record)
@@ -149,24 +148,18 @@ const fn name(level: LiveLevel) -> &'static str {
     }
 }
 
-fn metrics([actual, error, intervals, held, width, calls, said, came, squared]: [f64; 9]) -> LiveMetrics {
-    let mean = |sum: f64, count: f64| if count > 0.0 { sum / count } else { 0.0 };
-    LiveMetrics {
-        wape: mean(error, actual),
-        coverage_80: (intervals > 0.0).then(|| held / intervals),
-        width: mean(width, intervals),
-        said: mean(said, calls),
-        came_true: mean(came, calls),
-        brier: mean(squared, calls),
-    }
+fn metrics_of(batch: &RecordBatch, side: &str, row: usize) -> LiveMetrics {
+    let ratio = |name: &str| {
+        let column = batch[format!("{side}_{name}").as_str()].as_primitive::<Float64Type>();
+        column.is_valid(row).then(|| column.value(row))
+    };
+    let [wape, coverage_80, said, came_true] = RATIOS.map(|(name, ..)| ratio(name));
+    LiveMetrics { wape: wape.unwrap_or_default(), coverage_80, said: said.unwrap_or_default(), came_true: came_true.unwrap_or_default() }
 }
 
 fn to_batch(frame: TimeFrame, start: ShopDay, generation: GenerationId, rows: &[Row]) -> Result<RecordBatch, ForecastError> {
     let constant = |value: &str| -> ArrayRef { Arc::new(StringArray::from(vec![value; rows.len()])) };
     let numbers = |value: fn(&Row) -> i64| -> ArrayRef { Arc::new(rows.iter().map(|row| Some(value(row))).collect::<Int64Array>()) };
-    let values = |Sums { actual, error, intervals, held, width, calls, said, came, squared }: Sums| {
-        [actual, error, intervals, held, width, calls, said, came, squared]
-    };
     let mut columns: Vec<(&str, ArrayRef)> = vec![
         ("frame", constant(frame.name())),
         ("period_start", Arc::new(Date32Array::from(vec![start.epoch_days(); rows.len()]))),
@@ -177,8 +170,8 @@ fn to_batch(frame: TimeFrame, start: ShopDay, generation: GenerationId, rows: &[
         ("to_hour", numbers(|row| row.hours.1)),
         ("side", Arc::new(rows.iter().map(|row| Some(row.side)).collect::<StringArray>())),
     ];
-    for (at, sum) in SUMS.into_iter().enumerate() {
-        columns.push((sum, Arc::new(rows.iter().map(|row| Some(values(row.sums)[at])).collect::<Float64Array>())));
+    for (at, sum) in Sums::NAMES.into_iter().enumerate() {
+        columns.push((sum, Arc::new(rows.iter().map(|row| Some(row.sums.values()[at])).collect::<Float64Array>())));
     }
     let fields: Vec<_> = columns.iter().map(|(name, column)| Field::new(*name, column.data_type().clone(), false)).collect();
     RecordBatch::try_new(Arc::new(Schema::new(fields)), columns.into_iter().map(|(_, column)| column).collect()).map_err(arrow_failed)

@@ -6,6 +6,7 @@ use sellcast_domain::{LiveLevel, LiveMetrics, LiveScore};
 /// A stretch of the period's first day.
 pub(super) struct LiveRow {
     pub(super) hours: String,
+    pub(super) forecasts: u64,
     pub(super) categories: LiveCells,
     pub(super) products: LiveCells,
     /// Mean confidence of products, and how many were in their list.
@@ -29,6 +30,7 @@ pub(super) fn rows(scores: &[LiveScore]) -> Vec<LiveRow> {
             let products = of(LiveLevel::Products).find(|products| products.from_hour == categories.from_hour)?;
             Some(LiveRow {
                 hours: hours(categories),
+                forecasts: categories.forecasts,
                 categories: cells(categories),
                 products: cells(products),
                 said: tenths(products.live.said),
