@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # The demo on real servers: PostgreSQL, Debezium, Kafka, Redis, Cassandra and an object store, with every role of sellcast in a
 # process of its own. It begins anew each time, for the object store keeps everything in memory. Servers and roles end
-# with this script, however it ends.
-# Usage: ./dev demo --full [--dir DIR] [--port PORT] [--speed 30s] [--no-replay]
+# with this script, however it ends. With --until the shop is filled up to that day only, and the replay begins there.
+# Usage: ./dev demo --full [--dir DIR] [--port PORT] [--until DAY] [--speed 30s] [--no-replay]
 set -euo pipefail
 
 program=demo
@@ -12,15 +12,17 @@ sellcast="${SELLCAST:?run me by ./dev demo --full}"
 
 dir=./sellcast-demo-full
 port=8080
+until=()
 replay=()
 while [ $# -gt 0 ]; do
   case "$1" in
     --dir) dir="${2:?--dir wants a folder}" && shift 2 ;;
     --port) port="${2:?--port wants a number}" && shift 2 ;;
+    --until) until=(--until "${2:?--until wants a day, as in 2017-11-01}") && shift 2 ;;
     --speed) replay+=(--speed "${2:?--speed wants a length of time, as in 30s}") && shift 2 ;;
     --no-replay) replay+=(--no-replay) && shift ;;
     -h | --help) sed -n 's/^# Usage: /usage: /p' "${BASH_SOURCE[0]}" && exit ;;
-    *) fail "\`$1\` is not known; usage: ./dev demo --full [--dir DIR] [--port PORT] [--speed 30s] [--no-replay]" ;;
+    *) fail "\`$1\` is not known; usage: ./dev demo --full [--dir DIR] [--port PORT] [--until DAY] [--speed 30s] [--no-replay]" ;;
   esac
 done
 
@@ -259,11 +261,11 @@ start_services
 need psql postgresql-client
 make_places
 say "filling the shop and copying it into PostgreSQL"
-once prepare demo --dir "$dir/till" --full "$dir/full.toml" --prepare
+once prepare demo --dir "$dir/till" --full "$dir/full.toml" --prepare ${until[@]+"${until[@]}"}
 say "Debezium reads the shop"
 register_connector
 say "starting the roles"
-role till demo --dir "$dir/till" --full "$dir/full.toml" ${replay[@]+"${replay[@]}"}
+role till demo --dir "$dir/till" --full "$dir/full.toml" ${until[@]+"${until[@]}"} ${replay[@]+"${replay[@]}"}
 role work work --dir "$dir/work"
 role stream-1 stream --dir "$dir/stream-1"
 role stream-2 stream --dir "$dir/stream-2"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Apache Kafka (one broker, KRaft) with Kafka Connect and Debezium's connectors for PostgreSQL and MariaDB, on 127.0.0.1, from the jars of
-# Maven Central. Prints the broker's address and the URL of Connect. Connectors are made by Connect's REST interface.
+# Apache Kafka (one broker, KRaft) with Kafka Connect and Debezium's connectors for PostgreSQL, MariaDB and MySQL, on 127.0.0.1, from the
+# jars of Maven Central. Prints the broker's address and the URL of Connect. Connectors are made by Connect's REST interface.
 service=kafka
 default_port=59092
 . "$(dirname "${BASH_SOURCE[0]}")/lib/service.sh"
@@ -8,10 +8,11 @@ default_port=59092
 # 4.4.0 has no Connect in Maven Central, and Debezium 3.7.1 does not resolve.
 kafka_version=4.3.1
 debezium_version=3.7.0.Final
-# The newest of this connector that resolves.
+# The newest of these connectors that resolve.
 mariadb_version=3.4.0.Final
+mysql_version=3.6.1.Final
 log4j_version=2.25.4
-library="${SELLCAST_SERVICES:-$base/sellcast/services}/kafka-$kafka_version-debezium-$debezium_version-$mariadb_version"
+library="${SELLCAST_SERVICES:-$base/sellcast/services}/kafka-$kafka_version-debezium-$debezium_version-$mariadb_version-$mysql_version"
 
 install() {
   need java openjdk-17-jre-headless
@@ -31,6 +32,7 @@ install() {
     local without=-DexcludeArtifactIds=kafka-clients,connect-api,slf4j-api,lz4-java,snappy-java,zstd-jni
     fetch postgres "$library/plugins/debezium-postgres" "$without" "io.debezium:debezium-connector-postgres:$debezium_version"
     fetch mariadb "$library/plugins/debezium-mariadb" "$without" "io.debezium:debezium-connector-mariadb:$mariadb_version"
+    fetch mysql "$library/plugins/debezium-mysql" "$without" "io.debezium:debezium-connector-mysql:$mysql_version"
     touch "$library/complete"
   ) 9>"$library/lock"
 }

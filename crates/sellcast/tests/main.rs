@@ -7,6 +7,7 @@ mod champions;
 mod connect;
 mod dear;
 mod demo;
+mod demo_full;
 mod experiments;
 mod features;
 mod init;

@@ -1,9 +1,9 @@
-//! One shop spread over four places: products in MariaDB, customers and sales in two PostgreSQL databases, categories and
+//! One shop spread over four places: products in MySQL, customers and sales in two PostgreSQL databases, categories and
 //! promotions in CSV files. It must come to the same warehouse and the same forecasts as the shop in one database.
 
 use std::fs;
 
-use sellcast_testkit::{MariaDb, Postgres};
+use sellcast_testkit::{MySql, MySqlKind, Postgres};
 use sqlx::{AssertSqlSafe, Connection, MySqlConnection, PgConnection, Row, SqliteConnection};
 
 use crate::shop::{AS_OF, NOW, Shop, Stage};
@@ -35,11 +35,11 @@ fn csv(header: &str, rows: &[Vec<Option<String>>]) -> String {
 /// Moves the shop's tables and maps them where they are now; the addresses of products, customers and sales.
 async fn spread(shop: &Shop) -> [String; 3] {
     let mut source = shop.database().await;
-    let products = MariaDb::shared().expect("MariaDB").database().await.expect("a database");
+    let products = MySql::shared(MySqlKind::MySql).expect("MySQL").database().await.expect("a database");
     let customers = Postgres::shared().expect("PostgreSQL").database().await.expect("a database");
     let sales = Postgres::shared().expect("PostgreSQL").database().await.expect("a database");
 
-    let mut server = MySqlConnection::connect(&products).await.expect("MariaDB");
+    let mut server = MySqlConnection::connect(&products).await.expect("MySQL");
     let table = "create table products (product_id int primary key, name varchar(200), category_id int, brand varchar(100), current_price decimal(10,2),
                                         created_at datetime, updated_at datetime)";
     sqlx::raw_sql(table).execute(&mut server).await.expect("a table");

@@ -6,7 +6,7 @@ mod debezium;
 mod faults;
 mod full_disk;
 mod kafka;
-mod mariadb;
+mod mysql;
 mod other_machine;
 mod outbox;
 mod pipeline;

@@ -1,4 +1,4 @@
-//! PostgreSQL and MariaDB for tests: one server of each kind for a test process, a database of its own for each test.
+//! PostgreSQL, MySQL and MariaDB for tests: one server of each kind for a test process, a database of its own for each test.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -15,9 +15,18 @@ static NEXT: AtomicU32 = AtomicU32::new(1);
 #[derive(Debug)]
 pub struct Postgres(Service);
 
-/// A MariaDB server.
+/// A server that speaks MySQL's protocol.
 #[derive(Debug)]
-pub struct MariaDb(Service);
+pub struct MySql(Service);
+
+/// Whose server that is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MySqlKind {
+    /// MySQL, of a version that rustls can agree on no encryption with: its address asks for none.
+    MySql,
+    /// MariaDB.
+    MariaDb,
+}
 
 impl Postgres {
     /// A server of the caller's own.
@@ -56,22 +65,23 @@ impl Postgres {
     }
 }
 
-impl MariaDb {
+impl MySql {
     /// A server of the caller's own.
     ///
     /// # Errors
     /// When it cannot be installed or does not start.
-    pub fn start() -> Result<Self> {
-        Service::start("mariadb").map(Self)
+    pub fn start(kind: MySqlKind) -> Result<Self> {
+        Service::start(kind.name()).map(Self)
     }
 
-    /// The server that all tests of this process share. It ends with the process.
+    /// The server of this kind that all tests of this process share. It ends with the process.
     ///
     /// # Errors
     /// When it cannot be installed or does not start.
-    pub fn shared() -> Result<&'static Self> {
-        static SHARED: OnceLock<Result<MariaDb, String>> = OnceLock::new();
-        SHARED.get_or_init(|| Self::start().map_err(|error| format!("{error:#}"))).as_ref().map_err(|error| anyhow!("{error}"))
+    pub fn shared(kind: MySqlKind) -> Result<&'static Self> {
+        static SHARED: [OnceLock<Result<MySql, String>>; 2] = [const { OnceLock::new() }; 2];
+        let shared = SHARED[kind as usize].get_or_init(|| Self::start(kind).map_err(|error| format!("{error:#}")));
+        shared.as_ref().map_err(|error| anyhow!("{error}"))
     }
 
     /// The server.
@@ -85,10 +95,21 @@ impl MariaDb {
     /// When the server has gone.
     pub async fn database(&self) -> Result<String> {
         let name = new_name();
-        let mut connection = MySqlConnection::connect(self.0.address()).await.context("cannot connect to MariaDB")?;
+        let mut connection = MySqlConnection::connect(self.0.address()).await.context("cannot connect to the server")?;
         sqlx::raw_sql(AssertSqlSafe(format!("create database {name} character set utf8mb4"))).execute(&mut connection).await?;
         connection.close().await?;
-        Ok(format!("{}/{name}", self.0.address()))
+        let (server, options) = self.0.address().split_once('?').unwrap_or((self.0.address(), ""));
+        Ok(format!("{}/{name}{}{options}", server.trim_end_matches('/'), if options.is_empty() { "" } else { "?" }))
+    }
+}
+
+impl MySqlKind {
+    /// The name of its script.
+    fn name(self) -> &'static str {
+        match self {
+            Self::MySql => "mysql",
+            Self::MariaDb => "mariadb",
+        }
     }
 }
 

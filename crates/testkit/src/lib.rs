@@ -15,7 +15,7 @@ mod wait;
 
 pub use browser::{Browser, Viewport};
 pub use cassandra::Cassandra;
-pub use databases::{MariaDb, Postgres};
+pub use databases::{MySql, MySqlKind, Postgres};
 pub use folder::TestDir;
 pub use object_store::S3;
 pub use program::{Program, free_port};

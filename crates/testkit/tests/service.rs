@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use sellcast_testkit::{MariaDb, Postgres, TestDir, free_port, until};
+use sellcast_testkit::{MySql, MySqlKind, Postgres, TestDir, free_port, until};
 use sqlx::{Connection, MySqlConnection, PgConnection};
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -51,10 +51,12 @@ async fn a_server_ends_with_its_owner_however_that_ends() -> anyhow::Result<()> 
 
 #[tokio::test]
 async fn tests_share_a_server_and_not_a_database() -> anyhow::Result<()> {
-    let (one, other) = (MariaDb::shared()?.database().await?, MariaDb::shared()?.database().await?);
-    assert_ne!(one, other);
-    sqlx::raw_sql("create table mine (n int)").execute(&mut MySqlConnection::connect(&one).await?).await?;
-    let tables: Vec<String> = sqlx::query_scalar("show tables").fetch_all(&mut MySqlConnection::connect(&other).await?).await?;
-    assert!(tables.is_empty(), "{tables:?}");
+    for kind in [MySqlKind::MariaDb, MySqlKind::MySql] {
+        let (one, other) = (MySql::shared(kind)?.database().await?, MySql::shared(kind)?.database().await?);
+        assert_ne!(one, other);
+        sqlx::raw_sql("create table mine (n int)").execute(&mut MySqlConnection::connect(&one).await?).await?;
+        let tables: Vec<String> = sqlx::query_scalar("show tables").fetch_all(&mut MySqlConnection::connect(&other).await?).await?;
+        assert!(tables.is_empty(), "{tables:?}");
+    }
     Ok(())
 }

@@ -206,6 +206,8 @@ pub enum SourceError {
 pub enum ServerFault {
     /// It does not answer, or broke off.
     Unreachable,
+    /// No encryption that both sides know, or a certificate that the address does not accept.
+    Encryption,
     /// User or password.
     Login,
     /// There is no such database.
@@ -217,10 +219,23 @@ pub enum ServerFault {
 }
 
 impl ServerFault {
+    /// Of an error that the server itself did not send.
+    pub(crate) fn on_the_way(source: &sqlx::Error) -> Self {
+        match source {
+            sqlx::Error::Tls(_) => Self::Encryption,
+            // How a handshake's failure comes.
+            sqlx::Error::Io(error) if error.kind() == std::io::ErrorKind::InvalidData => Self::Encryption,
+            _ => Self::Unreachable,
+        }
+    }
+
     fn told(self, place: &str) -> String {
         match self {
             Self::Unreachable => format!(
                 "the database server `{place}` does not answer or broke off; check host and port in the `url`, and that it runs and lets this machine in"
+            ),
+            Self::Encryption => format!(
+                "no encrypted connection to the database server `{place}`: it must offer TLS 1.3, or 1.2 with a cipher of ECDHE, and a certificate that the options of the `url` accept; in a network that you trust, `?sslmode=disable` (PostgreSQL) or `?ssl-mode=DISABLED` (MySQL) at the end of the `url` reads without encryption"
             ),
             Self::Login => format!("the database server `{place}` refuses the user or the password; mend them in the `url`"),
             Self::NoDatabase => format!("the server has no database `{place}`; check the name at the end of the `url`"),

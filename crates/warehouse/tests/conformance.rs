@@ -20,6 +20,9 @@ macro_rules! on_every_database {
         mod mariadb {
             $(#[tokio::test] async fn $scenario() -> anyhow::Result<()> { super::$scenario(super::Till::open(super::Kind::MariaDb).await?).await })+
         }
+        mod mysql {
+            $(#[tokio::test] async fn $scenario() -> anyhow::Result<()> { super::$scenario(super::Till::open(super::Kind::MySql).await?).await })+
+        }
         mod in_a_bucket {
             $(#[tokio::test] #[ignore = "slow"] async fn $scenario() -> anyhow::Result<()> { super::$scenario(super::Till::with_bucket().await?).await })+
         }
@@ -263,4 +266,9 @@ async fn a_row_that_postgres_commits_late_is_loaded() -> Result<()> {
 #[tokio::test]
 async fn a_row_that_mariadb_commits_late_is_loaded() -> Result<()> {
     a_row_that_is_committed_late_is_loaded(Till::open(Kind::MariaDb).await?).await
+}
+
+#[tokio::test]
+async fn a_row_that_mysql_commits_late_is_loaded() -> Result<()> {
+    a_row_that_is_committed_late_is_loaded(Till::open(Kind::MySql).await?).await
 }

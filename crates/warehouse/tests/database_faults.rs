@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use crate::databases::{Kind, Till};
 
-const SERVERS: [Kind; 2] = [Kind::Postgres, Kind::MariaDb];
+const SERVERS: [Kind; 3] = [Kind::Postgres, Kind::MariaDb, Kind::MySql];
 
 /// What `check` says of the shop under another address.
 async fn told(till: &mut Till, from: &str, to: &str) -> String {
@@ -56,7 +56,7 @@ async fn a_missing_table_and_a_missing_right_are_told_by_entity() -> Result<()> 
         let mut till = Till::open(kind).await?;
         let name = till.name().to_owned();
         match kind {
-            Kind::MariaDb => {
+            Kind::MariaDb | Kind::MySql => {
                 till.run(&format!("revoke select on {name}.* from reader_{name}")).await?;
                 till.run(&format!("grant select on {name}.categories to reader_{name}")).await?;
                 till.run(&format!("grant select on {name}.customers to reader_{name}")).await?;
@@ -110,7 +110,21 @@ async fn connections_are_encrypted_as_the_address_asks() -> Result<()> {
     }
     till.mapping.url = Some(format!("{plain}?sslmode=verify-full"));
     let told = till.check().await;
-    assert!(told.contains(&name) && told.contains("does not answer or broke off") && told.to_lowercase().contains("certificate"), "{told}");
+    assert!(told.contains(&name) && told.contains("no encrypted connection to the database server") && told.to_lowercase().contains("certificate"), "{told}");
+    Ok(())
+}
+
+/// The MySQL of the tests has only ciphers that are not spoken here.
+#[tokio::test]
+async fn a_server_without_a_common_cipher_is_told_with_the_way_to_read_it() -> Result<()> {
+    let mut till = Till::open(Kind::MySql).await?;
+    let plain = till.mapping.url.clone().expect("an address");
+    for mode in ["PREFERRED", "REQUIRED"] {
+        till.mapping.url = Some(plain.replace("DISABLED", mode));
+        let told = till.check().await;
+        assert!(told.contains("no encrypted connection to the database server") && told.contains("ssl-mode=DISABLED"), "{mode}: {told}");
+        assert_eq!(told.lines().count(), 1, "told once, not for each entity: {told}");
+    }
     Ok(())
 }
 

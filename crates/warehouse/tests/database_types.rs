@@ -1,4 +1,4 @@
-//! Every common type of PostgreSQL and MariaDB, and what becomes of values that no column of the warehouse can hold.
+//! Every common type of PostgreSQL, MariaDB and MySQL, and what becomes of values that no column of the warehouse can hold.
 
 use anyhow::Result;
 use sellcast_warehouse::EntityMapping;
@@ -77,7 +77,16 @@ async fn postgres_values_of_every_common_type_arrive() -> Result<()> {
 
 #[tokio::test]
 async fn mariadb_values_of_every_common_type_arrive() -> Result<()> {
-    let mut till = Till::bare(Kind::MariaDb).await?;
+    values_of_mysqls_common_types_arrive(Kind::MariaDb).await
+}
+
+#[tokio::test]
+async fn mysql_values_of_every_common_type_arrive() -> Result<()> {
+    values_of_mysqls_common_types_arrive(Kind::MySql).await
+}
+
+async fn values_of_mysqls_common_types_arrive(kind: Kind) -> Result<()> {
+    let mut till = Till::bare(kind).await?;
     till.run(
         "create table categories (id int unsigned, title varchar(40) collate utf8mb4_bin, about text, parent smallint);
          create table products (id mediumint, title char(12), category bigint unsigned, about json, brand enum('Acme', 'Größe'), price decimal(14,5), made date, changed timestamp);
@@ -147,6 +156,13 @@ async fn a_type_without_a_plain_value_is_named_with_its_mend() -> Result<()> {
     Ok(())
 }
 
+const MYSQL_CURSORS: [&str; 4] = [
+    "cast(updated_at as datetime)",
+    "date_format(updated_at, '%Y-%m-%dT%H:%i:%s')",
+    "unix_timestamp(updated_at)",
+    "date(updated_at)",
+];
+
 #[tokio::test]
 async fn cursors_of_every_type_are_filtered() -> Result<()> {
     for (kind, cursors) in [
@@ -159,15 +175,8 @@ async fn cursors_of_every_type_are_filtered() -> Result<()> {
                 "updated_at::date",
             ],
         ),
-        (
-            Kind::MariaDb,
-            [
-                "cast(updated_at as datetime)",
-                "date_format(updated_at, '%Y-%m-%dT%H:%i:%s')",
-                "unix_timestamp(updated_at)",
-                "date(updated_at)",
-            ],
-        ),
+        (Kind::MariaDb, MYSQL_CURSORS),
+        (Kind::MySql, MYSQL_CURSORS),
     ] {
         for cursor in cursors {
             let mut till = Till::open(kind).await?;

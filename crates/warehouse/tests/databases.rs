@@ -1,7 +1,7 @@
-//! The same shop in SQLite, PostgreSQL and MariaDB, each a real one, read by a role that may do nothing but read.
+//! The same shop in SQLite, PostgreSQL, MariaDB and MySQL, each a real one, read by a role that may do nothing but read.
 
 use anyhow::{Context, Result};
-use sellcast_testkit::{MariaDb, Postgres, S3};
+use sellcast_testkit::{MySql, MySqlKind, Postgres, S3};
 use sellcast_warehouse::{
     BucketAddress, EntityMapping, IngestError, Progress, PseudonymKey, RunRecord, SilentProgress, SourceMapping, Warehouse,
 };
@@ -17,13 +17,14 @@ pub(crate) enum Kind {
     Sqlite,
     Postgres,
     MariaDb,
+    MySql,
 }
 
 /// A connection that may write.
 pub(crate) enum Database {
     Sqlite(SqliteConnection),
     Postgres(PgConnection),
-    MariaDb(MySqlConnection),
+    MySql(MySqlConnection),
 }
 
 /// A shop in a database of its own, and a warehouse beside it.
@@ -59,7 +60,7 @@ impl Database {
                 Self::Sqlite(options.connect().await?)
             }
             Kind::Postgres => Self::Postgres(PgConnection::connect(address).await?),
-            Kind::MariaDb => Self::MariaDb(MySqlConnection::connect(address).await?),
+            Kind::MariaDb | Kind::MySql => Self::MySql(MySqlConnection::connect(address).await?),
         })
     }
 
@@ -69,7 +70,7 @@ impl Database {
         match self {
             Self::Sqlite(connection) => statements.execute(connection).await.map(drop),
             Self::Postgres(connection) => statements.execute(connection).await.map(drop),
-            Self::MariaDb(connection) => statements.execute(connection).await.map(drop),
+            Self::MySql(connection) => statements.execute(connection).await.map(drop),
         }
         .with_context(|| sql.to_owned())
     }
@@ -96,7 +97,8 @@ impl Till {
         let address = match kind {
             Kind::Sqlite => String::new(),
             Kind::Postgres => Postgres::shared()?.database().await?,
-            Kind::MariaDb => MariaDb::shared()?.database().await?,
+            Kind::MariaDb => MySql::shared(MySqlKind::MariaDb)?.database().await?,
+            Kind::MySql => MySql::shared(MySqlKind::MySql)?.database().await?,
         };
         Self::on(kind, address).await
     }
@@ -118,7 +120,7 @@ impl Till {
         let time = match self.kind {
             Kind::Sqlite => "text",
             Kind::Postgres => "timestamp with time zone",
-            Kind::MariaDb => "datetime(6)",
+            Kind::MariaDb | Kind::MySql => "datetime(6)",
         };
         self.run(&TABLES.replace(" TIME", &format!(" {time}"))).await?;
         self.admit_reader().await
@@ -131,7 +133,7 @@ impl Till {
 
     /// The name of the database on its server.
     pub(crate) fn name(&self) -> &str {
-        self.address.rsplit('/').next().unwrap_or_default()
+        self.address.rsplit('/').next().and_then(|name| name.split('?').next()).unwrap_or_default()
     }
 
     /// From now on the mapping reads as a role that may read and nothing else.
@@ -146,7 +148,7 @@ impl Till {
                 ))
                 .await?;
             }
-            Kind::MariaDb => {
+            Kind::MariaDb | Kind::MySql => {
                 self.run(&format!("create user reader_{name} identified by 'only reading'; grant select on {name}.* to reader_{name}"))
                     .await?;
             }

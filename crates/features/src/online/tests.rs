@@ -110,6 +110,20 @@ async fn redis_keeps_the_newest_set_through_a_crash() -> Result<()> {
     a_store_keeps_the_newest_set(&store).await
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn redis_is_reached_by_tls_when_its_certificate_is_trusted() -> Result<()> {
+    let server = Service::start_with("redis", &["tls"])?;
+    let trusting = server.address();
+    a_store_keeps_the_newest_set(&OnlineStore::at(&trusting.parse()?)?).await?;
+    let (doubting, _) = trusting.split_once('?').context("the address names the certificate")?;
+    let refused = OnlineStore::at(&doubting.parse()?)?.current().await.expect_err("nobody vouches for it");
+    let told = format!("{:#}", anyhow::Error::from(refused));
+    assert!(told.contains("rediss://127.0.0.1") && told.to_lowercase().contains("certificate"), "{told}");
+    let plain = doubting.replace("rediss", "redis");
+    assert!(OnlineStore::at(&plain.parse()?)?.current().await.is_err(), "that port speaks TLS only");
+    Ok(())
+}
+
 #[tokio::test]
 async fn differences_are_told_with_their_causes() -> Result<()> {
     let store = OnlineStore::memory();

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use chrono::{DateTime, Utc};
-use clap::Args;
+use clap::{ArgGroup, Args};
 use sellcast_demo::{Replay, SHOP_ZONE, create_shop, data_folder, demo_config};
 use sellcast_domain::{LiveStatus, Money, ReplayStatus, ShopDay, TimeFrame};
 use sellcast_warehouse::{Progress, SilentProgress};
@@ -27,6 +27,7 @@ pub(super) const DATA_ENDS: &str = "2018-01-01";
 pub(super) const STEPS: u32 = 48;
 
 #[derive(Args)]
+#[command(group(ArgGroup::new("filled").multiple(true)))]
 pub(super) struct Demo {
     /// Folder of the demo; made if missing, taken up where it stopped otherwise.
     #[arg(long, value_name = "DIR", default_value = "./sellcast-demo")]
@@ -38,16 +39,16 @@ pub(super) struct Demo {
     #[arg(long)]
     pub(super) no_replay: bool,
     /// Only make the shop with the whole year (or up to --until), ingest it, and end.
-    #[arg(long)]
+    #[arg(long, group = "filled")]
     pub(super) prepare: bool,
-    /// With --prepare: the first day whose sales are left out.
-    #[arg(long, value_name = "DAY", requires = "prepare")]
-    until: Option<ShopDay>,
+    /// With --prepare or --full: the first day whose sales are left out; with --full the first one that is replayed.
+    #[arg(long, value_name = "DAY", requires = "filled")]
+    pub(super) until: Option<ShopDay>,
     /// Length of a replayed day (30s, 500ms, 2m).
     #[arg(long, default_value = "30s", value_parser = length)]
     pub(super) speed: Duration,
     /// Only the till of the demo on real servers, with their addresses in FILE; `./dev demo --full` starts all of it.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["port", "until"])]
+    #[arg(long, value_name = "FILE", conflicts_with = "port", group = "filled")]
     full: Option<PathBuf>,
     /// Write the configuration of the demo on real servers into FILE, and end.
     #[arg(long, value_name = "FILE", requires = "servers", hide = true)]

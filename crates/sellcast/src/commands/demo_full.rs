@@ -76,7 +76,7 @@ impl Demo {
             reporter.rows(rows);
         };
         if !folder.shop().exists() {
-            create_shop(&folder.shop(), &data_folder()?, day(REPLAY_FROM)?, &told).await?;
+            create_shop(&folder.shop(), &data_folder()?, self.replay_from()?, &told).await?;
         }
         let mirror = Mirror::open(&folder.shop(), &url).await?;
         reporter.step("filling PostgreSQL");
@@ -92,12 +92,16 @@ impl Demo {
         }
     }
 
+    fn replay_from(&self) -> anyhow::Result<ShopDay> {
+        self.until.map_or_else(|| day(REPLAY_FROM), Ok)
+    }
+
     async fn december(&self, folder: &Folder, config: &Config, mirror: &Mirror, reporter: &Reporter) -> anyhow::Result<()> {
         let started = Instant::now();
         let replay = Replay::open(&folder.shop(), &data_folder()?).await?;
         let jobs = Jobs::open(&config.store, &folder.metadata()).await?;
         let predictions = config.store.predictions(folder).await?;
-        let (first, ends) = (day(REPLAY_FROM)?, day(DATA_ENDS)?);
+        let (first, ends) = (self.replay_from()?, day(DATA_ENDS)?);
         let mut today = match predictions.current() {
             Some(newest) => newest.as_of,
             None => {

@@ -5,7 +5,7 @@ mod shops;
 
 use std::path::Path;
 
-use sellcast_testkit::{MariaDb, Postgres, Program, TestDir};
+use sellcast_testkit::{MySql, MySqlKind, Postgres, Program, TestDir};
 use serde_json::Value;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, MySqlConnection, PgConnection};
@@ -33,8 +33,8 @@ async fn in_postgres(sql: String) -> String {
     url
 }
 
-async fn in_mariadb(sql: String) -> String {
-    let url = MariaDb::shared().expect("a server").database().await.expect("a database");
+async fn in_mysql(kind: MySqlKind, sql: String) -> String {
+    let url = MySql::shared(kind).expect("a server").database().await.expect("a database");
     let mut connection = MySqlConnection::connect(&url).await.expect("a connection");
     sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut connection).await.expect("the shop's tables");
     url
@@ -107,7 +107,17 @@ async fn a_german_shop_in_sqlite_has_forecasts_from_its_url_alone() {
 
 #[tokio::test]
 async fn woocommerce_on_mariadb_has_forecasts_from_its_url_alone() {
-    let url = in_mariadb(shops::woocommerce()).await;
+    woocommerce_has_forecasts_from_its_url_alone(MySqlKind::MariaDb).await;
+}
+
+#[tokio::test]
+#[ignore = "slow"]
+async fn woocommerce_on_mysql_has_forecasts_from_its_url_alone() {
+    woocommerce_has_forecasts_from_its_url_alone(MySqlKind::MySql).await;
+}
+
+async fn woocommerce_has_forecasts_from_its_url_alone(kind: MySqlKind) {
+    let url = in_mysql(kind, shops::woocommerce()).await;
     let said = forecasts_from(&url, "Thing ").await;
     for words in ["these are the tables of WooCommerce", "currency: PLN (the shop's setting", "time zone: Europe/Warsaw", "country: PL"] {
         assert!(said.contains(words), "`{words}` is not said:\n{said}");

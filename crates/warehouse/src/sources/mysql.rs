@@ -211,7 +211,7 @@ fn fault(place: &str, source: sqlx::Error) -> SourceError {
         (_, Some(1044 | 1142 | 1143 | 1356)) => ServerFault::NoRight,
         (_, Some(1040 | 1053 | 1129 | 1130 | 1927)) => ServerFault::Unreachable,
         (sqlx::Error::Database(_), _) => ServerFault::Query,
-        _ => ServerFault::Unreachable,
+        _ => ServerFault::on_the_way(&source),
     };
     SourceError::Server { place: place.to_owned(), fault, source }
 }

@@ -179,7 +179,7 @@ fn fault(place: &str, source: sqlx::Error) -> SourceError {
         (_, "42501") => ServerFault::NoRight,
         (_, "57P01" | "57P02" | "57P03" | "08006" | "53300") => ServerFault::Unreachable,
         (sqlx::Error::Database(_), _) => ServerFault::Query,
-        _ => ServerFault::Unreachable,
+        _ => ServerFault::on_the_way(&source),
     };
     SourceError::Server { place: place.to_owned(), fault, source }
 }

@@ -1,8 +1,8 @@
-//! The real chain from MariaDB: its binary log, Debezium's connector, Kafka, a worker and a follower.
+//! The real chain from MariaDB and MySQL: the binary log, Debezium's connector, Kafka, a worker and a follower.
 
 use anyhow::{Context, Result, ensure};
 use sellcast_domain::window::WatermarkSettings;
-use sellcast_testkit::{MariaDb, Program, Service, TestDir, until, until_some};
+use sellcast_testkit::{MySql, MySqlKind, Program, Service, TestDir, until, until_some};
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Connection, MySqlConnection};
 
@@ -15,9 +15,13 @@ const TABLES: &str = "
     create table public.products (id bigint primary key, name varchar(40) not null, category_id bigint);
     create table public.transactions (id bigint auto_increment primary key, product_id bigint not null, customer_id bigint not null,
       quantity decimal(12,3) not null, unit_price decimal(12,2) not null, total_price decimal(12,2), occurred_at timestamp(3) not null);
-    insert into public.products select seq, concat('product ', seq), seq % 7 from seq_1_to_60;";
+    create table public.digits (n int primary key);
+    insert into public.digits values (0), (1), (2), (3), (4), (5), (6), (7), (8), (9);
+    create view public.numbers as select 1 + a.n + 10 * b.n + 100 * c.n + 1000 * d.n as seq
+      from public.digits a, public.digits b, public.digits c, public.digits d;
+    insert into public.products select seq, concat('product ', seq), seq % 7 from public.numbers where seq <= 60;";
 
-async fn sql(database: &MariaDb, sql: &str) -> Result<()> {
+async fn sql(database: &MySql, sql: &str) -> Result<()> {
     let mut connection = MySqlConnection::connect(database.service().address()).await?;
     sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&mut connection).await.with_context(|| sql.to_owned())?;
     connection.close().await?;
@@ -29,11 +33,11 @@ fn sell(count: u32, ago: &str) -> String {
         "use public;
          insert into transactions (product_id, customer_id, quantity, unit_price, total_price, occurred_at)
          select 1 + floor(rand() * 64), floor(rand() * 500), rand() * 5 - 1, rand() * 90, if(seq % 3 = 0, null, rand() * 200), now() - interval {ago}
-         from seq_1_to_{count};"
+         from numbers where seq <= {count};"
     )
 }
 
-async fn rows(database: &MariaDb) -> Result<Vec<Sold>> {
+async fn rows(database: &MySql) -> Result<Vec<Sold>> {
     let mut connection = MySqlConnection::connect(database.service().address()).await?;
     let rows = sqlx::query_as(
         "select t.product_id, t.customer_id, cast(t.quantity as char), cast(t.unit_price as char), cast(t.total_price as char),
@@ -48,12 +52,22 @@ async fn rows(database: &MariaDb) -> Result<Vec<Sold>> {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "slow"]
 async fn windows_equal_a_mariadb_source() -> Result<()> {
-    let (database, kafka, dir) = (MariaDb::start()?, Service::start("kafka")?, TestDir::new("mariadb")?);
+    windows_equal_the_source(MySqlKind::MariaDb, "io.debezium.connector.mariadb.MariaDbConnector").await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "slow"]
+async fn windows_equal_a_mysql_source() -> Result<()> {
+    windows_equal_the_source(MySqlKind::MySql, "io.debezium.connector.mysql.MySqlConnector").await
+}
+
+async fn windows_equal_the_source(kind: MySqlKind, connector: &str) -> Result<()> {
+    let (database, kafka, dir) = (MySql::start(kind)?, Service::start("kafka")?, TestDir::new("mysql")?);
     sql(&database, TABLES).await?;
     sql(&database, &sell(1_500, "floor(rand() * 8 * 86400) second")).await?;
     let (brokers, connect) = kafka.address().split_once(' ').context("two addresses")?;
     let configuration = json!({
-        "connector.class": "io.debezium.connector.mariadb.MariaDbConnector", "tasks.max": "1", "database.hostname": "127.0.0.1",
+        "connector.class": connector, "tasks.max": "1", "database.hostname": "127.0.0.1",
         "database.port": database.service().port().to_string(), "database.user": "sellcast", "database.password": "sellcast",
         "database.server.id": "4711", "topic.prefix": "shop", "database.include.list": "public",
         "table.include.list": "public.transactions,public.products", "decimal.handling.mode": "string", "poll.interval.ms": "50",
@@ -98,7 +112,7 @@ async fn windows_equal_a_mariadb_source() -> Result<()> {
     Ok(())
 }
 
-async fn agrees(database: &MariaDb, brokers: &str, dir: &TestDir) -> Result<()> {
+async fn agrees(database: &MySql, brokers: &str, dir: &TestDir) -> Result<()> {
     let mut whole = followed(brokers, dir.path(), WatermarkSettings::default()).await?;
     let head = whole.book().board().head().later(59);
     whole.advance(head);
