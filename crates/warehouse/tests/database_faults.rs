@@ -110,7 +110,12 @@ async fn connections_are_encrypted_as_the_address_asks() -> Result<()> {
     }
     till.mapping.url = Some(format!("{plain}?sslmode=verify-full"));
     let told = till.check().await;
-    assert!(told.contains(&name) && told.contains("no encrypted connection to the database server") && told.to_lowercase().contains("certificate"), "{told}");
+    assert!(
+        told.contains(&name)
+            && told.contains("no encrypted connection to the database server")
+            && told.to_lowercase().contains("certificate"),
+        "{told}"
+    );
     Ok(())
 }
 

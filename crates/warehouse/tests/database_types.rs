@@ -156,12 +156,8 @@ async fn a_type_without_a_plain_value_is_named_with_its_mend() -> Result<()> {
     Ok(())
 }
 
-const MYSQL_CURSORS: [&str; 4] = [
-    "cast(updated_at as datetime)",
-    "date_format(updated_at, '%Y-%m-%dT%H:%i:%s')",
-    "unix_timestamp(updated_at)",
-    "date(updated_at)",
-];
+const MYSQL_CURSORS: [&str; 4] =
+    ["cast(updated_at as datetime)", "date_format(updated_at, '%Y-%m-%dT%H:%i:%s')", "unix_timestamp(updated_at)", "date(updated_at)"];
 
 #[tokio::test]
 async fn cursors_of_every_type_are_filtered() -> Result<()> {

@@ -1,7 +1,7 @@
 //! Address of an online store: `redis://[[user]:password@]host[:port][/database]`, or `rediss://` with the same by TLS.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use redis::{Client, ConnectionInfo, IntoConnectionInfo, TlsCertificates};
@@ -40,7 +40,8 @@ impl FromStr for OnlineAddress {
         let authority = if is_encrypted { named_authority(&mut url).map_err(fault)? } else { None };
         let info = url.into_connection_info().map_err(|_| not_understood())?;
         let place = format!("{scheme}://{}/{}", info.addr(), info.redis_settings().db());
-        let client = if is_encrypted { encrypted(info, authority).map_err(fault)? } else { Client::open(info).map_err(|_| not_understood())? };
+        let client =
+            if is_encrypted { encrypted(info, authority).map_err(fault)? } else { Client::open(info).map_err(|_| not_understood())? };
         Ok(Self { client, place })
     }
 }
@@ -64,13 +65,19 @@ fn named_authority(url: &mut Url) -> Result<Option<PathBuf>, String> {
 fn encrypted(info: ConnectionInfo, authority: Option<PathBuf>) -> Result<Client, String> {
     // Two implementations are built in, so rustls must be told which one; whoever was first has told it.
     drop(rustls::crypto::ring::default_provider().install_default());
-    let read = |path: PathBuf| std::fs::read(&path).map_err(|error| format!("the `ca` `{}`, which cannot be read ({error})", path.display()));
-    let root_cert = authority.clone().map(read).transpose()?;
+    let root_cert = authority.as_deref().map(certificates).transpose()?;
     let client = Client::build_with_tls(info, TlsCertificates { client_tls: None, root_cert });
-    client.map_err(|_| match authority {
-        Some(path) => format!("the `ca` `{}`, which holds no certificate in PEM", path.display()),
-        None => "parameters that Redis does not have".to_owned(),
-    })
+    client.map_err(|_| "parameters that Redis does not have, or a `ca` with a certificate that is damaged".to_owned())
+}
+
+/// The text of a file with certificates.
+fn certificates(file: &Path) -> Result<Vec<u8>, String> {
+    let text = std::fs::read(file).map_err(|error| format!("the `ca` `{}`, which cannot be read ({error})", file.display()))?;
+    if String::from_utf8_lossy(&text).contains("-----BEGIN CERTIFICATE-----") {
+        Ok(text)
+    } else {
+        Err(format!("the `ca` `{}`, which holds no certificate in PEM", file.display()))
+    }
 }
 
 impl fmt::Display for OnlineAddress {
