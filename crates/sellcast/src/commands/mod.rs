@@ -113,7 +113,7 @@ impl Place {
 
     async fn engine_with(&self, command: &str, config: Config) -> Result<Arc<Engine>, Failure> {
         let folder = Folder::hold(&self.dir, command)?;
-        Ok(Engine::open(folder, config).await?)
+        Ok(Box::pin(Engine::open(folder, config)).await?)
     }
 }
 
@@ -130,7 +130,7 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Models(command) => Box::pin(command.run()).await,
         Command::Replay(command) => Box::pin(command.run()).await,
         Command::Features(command) => Box::pin(command.run()).await,
-        Command::Serve(command) => command.run().await,
+        Command::Serve(command) => Box::pin(command.run()).await,
         Command::Run(command) => Box::pin(command.run()).await,
         Command::Work(command) => Box::pin(command.run()).await,
         Command::Jobs(command) => command.run().await,
