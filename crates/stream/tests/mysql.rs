@@ -103,13 +103,24 @@ async fn windows_equal_the_source(kind: MySqlKind, connector: &str) -> Result<()
     .await?;
     settles(&database, brokers, &dir).await?;
 
-    // While Connect is away the shop goes on, and the log of that time is removed: the connector takes a second snapshot.
+    // While Connect is away the shop goes on, and the log of that time is removed: the connector takes a second snapshot, that of MariaDB
+    // when it is told to forget its place.
     kafka.expect(&["kill", "connect"])?;
     sql(&database, &sell(300, "1 second")).await?;
     sql(&database, "update public.transactions set total_price = 2.22 where id % 11 = 5").await?;
     until("the removal of the log", LIMIT, || async { log_is_removed(&database).await.unwrap_or(false) }).await?;
     kafka.restart()?;
-    settles(&database, brokers, &dir).await?;
+    if kind == MySqlKind::MariaDb {
+        let shop = format!("{connect}/connectors/shop");
+        for request in [client.put(format!("{shop}/stop")), client.delete(format!("{shop}/offsets")), client.put(format!("{shop}/resume"))]
+        {
+            let answered = || async { Some(request.try_clone()?.send().await.ok()?.status().is_success()).filter(|done| *done) };
+            until_some("Connect to take it", LIMIT, answered).await?;
+        }
+    }
+    let settled = settles(&database, brokers, &dir).await;
+    let status: Value = client.get(format!("{connect}/connectors/shop/status")).send().await?.json().await?;
+    settled.with_context(|| format!("the connector says: {status}"))?;
     ensure!(worker.terminate(LIMIT).await?.success(), "{}", worker.stderr());
     Ok(())
 }
