@@ -3,6 +3,7 @@
 service=mariadb
 default_port=33061
 . "$(dirname "${BASH_SOURCE[0]}")/lib/service.sh"
+. "$(dirname "${BASH_SOURCE[0]}")/lib/pid_file.sh"
 
 install() {
   need openssl openssl
@@ -49,16 +50,6 @@ start() {
   wait_until 60 test -s "$dir/data/pid" && wait_until 10 answers
 }
 
-stop() {
-  local pid
-  pid="$(cat "$dir/data/pid")"
-  kill "$pid"
-  wait_until 60 gone "$pid" || kill -9 "$pid"
-  rm -f "$dir/data/pid"
-}
-
-gone() { ! kill -0 "$1"; }
-running() { [ -s "$dir/data/pid" ] && kill -0 "$(cat "$dir/data/pid")" 2>/dev/null; }
 address() { echo "mysql://sellcast:sellcast@127.0.0.1:$port"; }
 
 serve "$@"

@@ -5,6 +5,7 @@
 service=mysql
 default_port=33062
 . "$(dirname "${BASH_SOURCE[0]}")/lib/service.sh"
+. "$(dirname "${BASH_SOURCE[0]}")/lib/pid_file.sh"
 
 # Presto's package, and the version of MySQL that is inside.
 package_version=0.6
@@ -69,16 +70,6 @@ start() {
   wait_until 60 test -s "$dir/data/pid" && wait_until 30 answers
 }
 
-stop() {
-  local pid
-  pid="$(cat "$dir/data/pid")"
-  kill "$pid"
-  wait_until 60 gone "$pid" || kill -9 "$pid"
-  rm -f "$dir/data/pid"
-}
-
-gone() { ! kill -0 "$1"; }
-running() { [ -s "$dir/data/pid" ] && kill -0 "$(cat "$dir/data/pid")" 2>/dev/null; }
 address() { echo "mysql://sellcast:sellcast@127.0.0.1:$port/?ssl-mode=DISABLED"; }
 
 serve "$@"
