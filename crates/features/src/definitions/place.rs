@@ -51,12 +51,14 @@ pub(super) fn add(add: &mut Add<'_>) {
 }
 
 /// Substitution: what a week's promotions are worth to the others of a group, as a share of what they usually sell. 0
-/// where there are no others, or where they sell less than a millionth of the group (sums of doubles end there).
+/// where there are no others, or where they sell less than a millionth of the group (sums of doubles end there). Rounded, because
+/// such sums are added in any order, and trees would split on the last digit.
 fn others_lift(when: &str, by: &str) -> String {
     let usual = "greatest(amount_91d, 0.0)";
     let lifted = format!("{usual} * (display_{when} * display_lift + mailer_{when} * mailer_lift)");
     let total = over(usual, by);
-    format!("coalesce(({} - {lifted}) / nullif(greatest({total} * 0.999999 - {usual}, 0.0), 0.0), 0.0)", over(&lifted, by))
+    let others = format!("({} - {lifted}) / nullif(greatest({total} * 0.999999 - {usual}, 0.0), 0.0)", over(&lifted, by));
+    format!("round(coalesce({others}, 0.0), 6)")
 }
 
 #[cfg(test)]
