@@ -18,8 +18,9 @@ use crate::ledger::ForecastPeriod;
 use crate::metrics::{Said, Scored, Tally};
 use crate::rows::Rows;
 
-/// NDCG that a lower absolute error may cost: well below its standard error over a few hundred lists.
-const ORDER_SLACK: f64 = 0.002;
+/// The share of the common quantile is at most this: what is left of the expectation keeps the order of products whose quantile is
+/// nothing.
+const SHARPEST: f32 = 0.95;
 
 /// Periods after which weights and sums are known well enough to judge the next one by them.
 const LEAST_WALKED: usize = 3;
@@ -354,24 +355,30 @@ impl Learned {
     }
 }
 
-/// The sharpness with the least WAPE whose order is as good as that of the expected amounts.
+/// How far to sharpen: where the loss that the weights are learnt from is least. A curve with a flat bottom moves its least point
+/// for next to nothing, so this is the mean of the least points with each period left out once.
 fn sharpness(said: &[Combined], sharp: &[Vec<f32>], joined: &[Scored]) -> f32 {
-    let tally = |sharpness: f32| {
+    const STEPS: u8 = 10;
+    let tally = |(said, sharp): (&Combined, &Vec<f32>), joined: &Scored, step: u8| {
         let mut tally = Tally::default();
-        for ((said, sharp), joined) in said.iter().zip(sharp).zip(joined) {
-            let amount = mix(&said.expected, sharp, sharpness);
-            tally.add(joined, Said { amount: &amount, is_amount: true, published: None });
-        }
-        tally.metrics()
+        let amount = mix(&said.expected, sharp, SHARPEST * f32::from(step) / f32::from(STEPS));
+        tally.add(joined, Said { amount: &amount, published: None });
+        tally
     };
-    let plain = tally(0.0);
-    let wape = |metrics: &sellcast_domain::Metrics| metrics.wape.unwrap_or(f64::INFINITY);
-    let mut best = (0.0, wape(&plain));
-    let tried = [2.0_f32, 4.0, 6.0, 8.0, 10.0].into_par_iter().map(|tenths| (tenths, tally(tenths / 10.0)));
-    for (tenths, metrics) in tried.collect::<Vec<_>>() {
-        if metrics.ndcg_at_10 >= plain.ndcg_at_10 - ORDER_SLACK && wape(&metrics) < best.1 {
-            best = (tenths / 10.0, wape(&metrics));
-        }
-    }
-    best.0
+    let by_step: Vec<Vec<Tally>> = (0..=STEPS)
+        .into_par_iter()
+        .map(|step| said.iter().zip(sharp).zip(joined).map(|(said, joined)| tally(said, joined, step)).collect())
+        .collect();
+    let least_without = |left_out: usize| {
+        let loss = |periods: &[Tally]| {
+            let mut kept = Tally::default();
+            periods.iter().enumerate().filter(|(at, _)| *at != left_out).for_each(|(_, tally)| kept.merge(tally));
+            kept.loss()
+        };
+        let losses = by_step.iter().map(|periods| loss(periods));
+        losses.enumerate().min_by(|a, b| a.1.total_cmp(&b.1)).map_or(0.0, |(step, _)| SHARPEST * step as f32 / f32::from(STEPS))
+    };
+    let chosen = (0..said.len()).map(least_without).sum::<f32>() / said.len().max(1) as f32;
+    tracing::debug!(sharpness = chosen, periods = said.len(), "how far amounts go to the common quantile");
+    chosen
 }
