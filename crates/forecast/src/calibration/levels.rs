@@ -11,7 +11,7 @@ use crate::calibration::spread::{Past, Spread};
 /// Levels that are tried: from .5 in steps of .02 to .98, and the one above.
 const LEVELS: usize = 26;
 /// Forecasts of the whole shop that a group's own level is weighed against.
-const PRIOR: f32 = 300.0;
+const PRIOR: f32 = 120.0;
 /// How far the levels are moved for what they missed at most.
 const MOST_MISSED: f32 = 0.08;
 
