@@ -201,11 +201,10 @@ impl Forecaster<'_> {
             let joined = Scored::products(forecast, &target, Some(&chosen));
             groups.add(&joined, forecast, ages, factors);
             let mut add = |name: &str, said: Said<'_>| products.entry(name.to_owned()).or_default().add(&joined, said);
-            add("published", Said { amount: &forecast.amount, is_amount: true, published: Some(forecast) });
-            add("logistic", Said { amount: &forecast.membership, is_amount: false, published: None });
+            add("published", Said { amount: &forecast.amount, published: Some(forecast) });
             for name in &names {
                 if let Some(values) = forecast.candidates.get(name) {
-                    add(name, Said { amount: values, is_amount: true, published: None });
+                    add(name, Said { amount: values, published: None });
                 }
             }
             for (name, values) in
@@ -213,10 +212,7 @@ impl Forecaster<'_> {
             {
                 let sums = CategorySums::of(forecast, values);
                 let joined = Scored::categories(&sums.categories, &target);
-                categories
-                    .entry(name.to_owned())
-                    .or_default()
-                    .add(&joined, Said { amount: &sums.amounts, is_amount: true, published: None });
+                categories.entry(name.to_owned()).or_default().add(&joined, Said { amount: &sums.amounts, published: None });
             }
         }
         let metrics = |tallies: BTreeMap<String, Tally>| tallies.into_iter().map(|(name, tally)| (name, tally.metrics())).collect();

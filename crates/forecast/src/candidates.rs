@@ -6,7 +6,7 @@ use crate::error::ForecastError;
 use crate::forecaster::Forecaster;
 use crate::models::baseline::{baselines, start};
 use crate::models::kind::ModelKind;
-use crate::models::{Said, Scene};
+use crate::models::{Said, Scene, deal};
 use crate::rows::Rows;
 use crate::series::Series;
 use crate::train::FrameModels;
@@ -69,8 +69,9 @@ impl Candidates {
                     values
                 }
                 Said::Membership(values) => {
+                    let dealt = deal(&rows.categories, &values, &reference);
                     membership = values;
-                    continue;
+                    dealt
                 }
             };
             if *kind == ModelKind::GbmAmount {

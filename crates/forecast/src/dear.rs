@@ -39,7 +39,7 @@ impl DearModels {
             let loss = |model: &str| {
                 let amount = forecast.candidates.get(model)?;
                 let mut tally = Tally::default();
-                tally.add(&joined, Said { amount, is_amount: true, published: None });
+                tally.add(&joined, Said { amount, published: None });
                 Some(tally.loss())
             };
             // Against the model that always takes part, so that an easy period flatters nobody.

@@ -57,7 +57,7 @@ pub(crate) fn category_losses(forecast: &ForecastPeriod, amounts: &[f32], target
     let mut losses = Losses::new();
     for (category, _) in &joined.lists {
         let mut tally = Tally::default();
-        tally.add(&joined.only(|of| of == *category), Said { amount: amounts, is_amount: true, published: None });
+        tally.add(&joined.only(|of| of == *category), Said { amount: amounts, published: None });
         losses.insert((forecast.period.start(), *category), tally.loss());
     }
     losses

@@ -231,7 +231,7 @@ fn score(forecast: &ForecastPeriod, target: &Target) -> (ArmScore, Losses) {
     }
     let joined = Scored::products(forecast, target, Some(&top_categories(&sales, CATEGORIES)));
     let mut tally = Tally::default();
-    tally.add(&joined, Said { amount: &forecast.amount, is_amount: true, published: None });
+    tally.add(&joined, Said { amount: &forecast.amount, published: None });
     let metrics = tally.metrics();
     let loss = losses.values().sum::<f64>() / losses.len().max(1) as f64;
     (ArmScore { wape: metrics.wape.unwrap_or_default(), precision_at_10: metrics.precision_at_10, loss }, losses)

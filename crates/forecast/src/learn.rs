@@ -8,19 +8,16 @@ use sellcast_domain::{CategoryId, Origin, Stage, TopK};
 use sellcast_features::Target;
 use serde::{Deserialize, Serialize};
 
-use crate::calibration::{AmountIntervals, ConfidenceModel, Of, Past, RankIntervals, Spread, Totals, confidences, mix};
+use crate::calibration::{AmountIntervals, ConfidenceModel, Of, Past, RankIntervals, Spread, Totals, confidences};
 use crate::candidates::Candidates;
 use crate::cold_start::LaunchWeights;
 use crate::combined::{CategorySums, Combined, candidate_sums, plain};
 use crate::guard::limited;
 use crate::hedge::Hedge;
 use crate::ledger::ForecastPeriod;
-use crate::metrics::{Said, Scored, Tally};
+use crate::metrics::Scored;
 use crate::rows::Rows;
-
-/// The share of the common quantile is at most this: what is left of the expectation keeps the order of products whose quantile is
-/// nothing.
-const SHARPEST: f32 = 0.95;
+use crate::sharpness::{Sharpening, sharpness};
 
 /// Periods after which weights and sums are known well enough to judge the next one by them.
 const LEAST_WALKED: usize = 3;
@@ -176,7 +173,13 @@ impl Learned {
             .zip(&said)
             .map(|((forecast, _), said)| said.sharp(&self.spread, &forecast.categories, &forecast.units))
             .collect();
-        self.sharpness = sharpness(&said, &sharp, joined);
+        let periods: Vec<_> = said
+            .iter()
+            .zip(&sharp)
+            .zip(joined)
+            .map(|((said, sharp), scored)| Sharpening { expected: &said.expected, sharp, scored })
+            .collect();
+        self.sharpness = sharpness(&periods);
         let sharpened = said.into_par_iter().zip(&sharp).zip(scored);
         sharpened
             .map(|((said, sharp), (forecast, _))| {
@@ -353,32 +356,4 @@ impl Learned {
         all.sort_by_key(|category| category.rank);
         all
     }
-}
-
-/// How far to sharpen: where the loss that the weights are learnt from is least. A curve with a flat bottom moves its least point
-/// for next to nothing, so this is the mean of the least points with each period left out once.
-fn sharpness(said: &[Combined], sharp: &[Vec<f32>], joined: &[Scored]) -> f32 {
-    const STEPS: u8 = 10;
-    let tally = |(said, sharp): (&Combined, &Vec<f32>), joined: &Scored, step: u8| {
-        let mut tally = Tally::default();
-        let amount = mix(&said.expected, sharp, SHARPEST * f32::from(step) / f32::from(STEPS));
-        tally.add(joined, Said { amount: &amount, published: None });
-        tally
-    };
-    let by_step: Vec<Vec<Tally>> = (0..=STEPS)
-        .into_par_iter()
-        .map(|step| said.iter().zip(sharp).zip(joined).map(|(said, joined)| tally(said, joined, step)).collect())
-        .collect();
-    let least_without = |left_out: usize| {
-        let loss = |periods: &[Tally]| {
-            let mut kept = Tally::default();
-            periods.iter().enumerate().filter(|(at, _)| *at != left_out).for_each(|(_, tally)| kept.merge(tally));
-            kept.loss()
-        };
-        let losses = by_step.iter().map(|periods| loss(periods));
-        losses.enumerate().min_by(|a, b| a.1.total_cmp(&b.1)).map_or(0.0, |(step, _)| SHARPEST * step as f32 / f32::from(STEPS))
-    };
-    let chosen = (0..said.len()).map(least_without).sum::<f32>() / said.len().max(1) as f32;
-    tracing::debug!(sharpness = chosen, periods = said.len(), "how far amounts go to the common quantile");
-    chosen
 }

@@ -41,6 +41,7 @@ mod rehearsal;
 mod replay;
 mod rows;
 mod series;
+mod sharpness;
 mod train;
 mod weighing;
 mod what_if;

@@ -105,8 +105,6 @@ impl Scored {
 #[derive(Clone, Copy)]
 pub(crate) struct Said<'a> {
     pub(crate) amount: &'a [f32],
-    /// Whether `amount` is an amount; otherwise a score that only ranks.
-    pub(crate) is_amount: bool,
     /// Of the published combination: interval, confidence and rank.
     pub(crate) published: Option<&'a ForecastPeriod>,
 }
@@ -116,7 +114,6 @@ pub(crate) struct Said<'a> {
 pub(crate) struct Tally {
     precision: BTreeMap<usize, (f64, u64)>,
     ndcg: (f64, u64),
-    is_amount: bool,
     absolute: f64,
     squared: f64,
     forecast: f64,
@@ -133,7 +130,6 @@ pub(crate) struct Tally {
 impl Tally {
     /// Adds one period.
     pub(crate) fn add(&mut self, scored: &Scored, said: Said<'_>) {
-        self.is_amount = said.is_amount;
         let value = |at: usize| scored.rows[at].map_or(0.0, |row| f64::from(said.amount[row]));
         for (_, range) in &scored.lists {
             let sold = range.clone().filter(|at| scored.sold[*at]).count();
@@ -166,18 +162,16 @@ impl Tally {
                 self.ndcg.1 += 1;
             }
         }
-        if said.is_amount {
-            for at in 0..scored.ids.len() {
-                let (forecast, actual) = (value(at), scored.actual[at]);
-                self.absolute += (forecast - actual).abs();
-                self.squared += (forecast - actual).powi(2);
-                self.forecast += forecast;
-                self.actual += actual;
-                self.items += 1;
-                if scored.sold[at] && actual > 0.0 {
-                    self.percentage.0 += (forecast - actual).abs() / actual;
-                    self.percentage.1 += 1;
-                }
+        for at in 0..scored.ids.len() {
+            let (forecast, actual) = (value(at), scored.actual[at]);
+            self.absolute += (forecast - actual).abs();
+            self.squared += (forecast - actual).powi(2);
+            self.forecast += forecast;
+            self.actual += actual;
+            self.items += 1;
+            if scored.sold[at] && actual > 0.0 {
+                self.percentage.0 += (forecast - actual).abs() / actual;
+                self.percentage.1 += 1;
             }
         }
         if let Some(published) = said.published {
@@ -197,7 +191,6 @@ impl Tally {
 
     /// Adds what another tally of the same kind of forecast holds.
     pub(crate) fn merge(&mut self, other: &Self) {
-        self.is_amount |= other.is_amount;
         for (k, (sum, count)) in &other.precision {
             let entry = self.precision.entry(*k).or_default();
             *entry = (entry.0 + sum, entry.1 + count);
@@ -228,7 +221,7 @@ impl Tally {
     /// The metrics over all periods added.
     pub(crate) fn metrics(&self) -> Metrics {
         let mean = |(sum, count): (f64, u64)| if count == 0 { 0.0 } else { sum / count as f64 };
-        let of_amount = |value: f64| (self.is_amount && self.actual > 0.0).then_some(value);
+        let of_amount = |value: f64| (self.actual > 0.0).then_some(value);
         let called = !self.calls.is_empty();
         Metrics {
             precision_at_5: mean(self.precision.get(&5).copied().unwrap_or_default()),

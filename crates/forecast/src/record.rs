@@ -48,7 +48,7 @@ fn frame_record(scored: &[ScoredPeriod], weights: BTreeMap<String, f64>, names: 
             *by_category.entry(forecast.categories[row]).or_default() += f64::from(forecast.amount[row]);
         }
         let joined = Scored::products(forecast, target, Some(&top_categories(&by_category, CATEGORIES)));
-        let published = Said { amount: &forecast.amount, is_amount: true, published: Some(forecast) };
+        let published = Said { amount: &forecast.amount, published: Some(forecast) };
         let tally = |said: Said<'_>| {
             let mut tally = Tally::default();
             tally.add(&joined, said);
@@ -56,10 +56,10 @@ fn frame_record(scored: &[ScoredPeriod], weights: BTreeMap<String, f64>, names: 
         };
         totals.entry("published".into()).or_default().add(&joined, published);
         for (name, amount) in &forecast.candidates {
-            totals.entry(name.clone()).or_default().add(&joined, Said { amount, is_amount: true, published: None });
+            totals.entry(name.clone()).or_default().add(&joined, Said { amount, published: None });
         }
         let shown = tally(published);
-        let last = forecast.candidates.get("last_period").map(|amount| tally(Said { amount, is_amount: true, published: None }));
+        let last = forecast.candidates.get("last_period").map(|amount| tally(Said { amount, published: None }));
         periods.push(PeriodScore {
             period_start: forecast.period.start(),
             period_end: forecast.period.last_day(),

@@ -46,9 +46,9 @@ fn rehearse(scored: &[(ForecastPeriod, Target)]) -> Rehearsal {
         learned.complete(&mut forecast, 1.0);
         let joined = Scored::products(&forecast, target, None);
         let mut add = |name: &str, said: Said<'_>| tallies.entry(name.to_owned()).or_default().add(&joined, said);
-        add("published", Said { amount: &forecast.amount, is_amount: true, published: Some(&forecast) });
+        add("published", Said { amount: &forecast.amount, published: Some(&forecast) });
         for (name, amount) in &forecast.candidates {
-            add(name, Said { amount, is_amount: true, published: None });
+            add(name, Said { amount, published: None });
         }
         forecasts.push(forecast);
     }

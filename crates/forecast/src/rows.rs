@@ -9,6 +9,11 @@ use sellcast_features::{CALENDAR_FEATURES, Calendar, FeatureSet, Target};
 
 use crate::cold_start::{Launches, Unsold};
 
+/// A product that has not sold for more days than this teaches little, and there are many of them.
+const DORMANT_DAYS: f32 = 28.0;
+/// The share of its rows that is taken where there are more than enough.
+const DORMANT_SHARE: f64 = 0.25;
+
 /// One frame's inputs at one as_of.
 #[derive(Clone, Debug)]
 pub(crate) struct Rows {
@@ -155,14 +160,15 @@ impl TrainingRows {
         }
     }
 
-    /// Adds an origin. Products without a sale for a quarter are sampled (one in `1 / dormant_share`, weighted up), and
-    /// so is everything else down to `share`: the choice is a hash of product and origin, so it is the same each time.
+    /// Adds an origin, of its rows the given share. Unless that is all of them, products without a sale for four weeks are sampled
+    /// once more ([`DORMANT_SHARE`]). What is left is weighted up; the choice is a hash of product and origin, so it is the same
+    /// each time.
     pub(crate) fn add(&mut self, rows: &Rows, target: &Target, share: f64, starts: &[f64]) {
         self.names.clone_from(&rows.names);
         let since = rows.column("days_since_last_sale");
         let ranks = true_ranks(target);
         for (row, product) in rows.products.iter().enumerate() {
-            let keep = share * if since[row] > 91.0 { 0.25 } else { 1.0 };
+            let keep = if share < 1.0 && since[row] > DORMANT_DAYS { share * DORMANT_SHARE } else { share };
             if keep < 1.0 && lot(*product, rows.period.start()) >= keep {
                 continue;
             }

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
+use rayon::prelude::*;
 use sellcast_domain::{Origin, Period, ShopDay, Stage, TimeFrame};
 use sellcast_features::Target;
 use serde::{Deserialize, Serialize};
@@ -49,7 +50,7 @@ pub(crate) struct Facts {
     pub(crate) rounds: usize,
     pub(crate) seed: u64,
     seconds: f64,
-    /// Which models, and how long each took to fit.
+    /// Which models, and how long each took to fit, side by side.
     pub(crate) models: ModelSet,
     /// What was known of the dear models, one of which was chosen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -297,8 +298,7 @@ impl Forecaster<'_> {
             _ => None,
         };
         let planned = Planned::new(&self.definitions, frame);
-        let mut model_seconds = BTreeMap::new();
-        let models = tokio::task::block_in_place(|| -> Result<Vec<_>, ForecastError> {
+        let fitted = tokio::task::block_in_place(|| -> Result<Vec<_>, ForecastError> {
             let lesson = Lesson {
                 rows: &training,
                 matrix: &TrainingMatrix::of(&training)?,
@@ -309,11 +309,13 @@ impl Forecaster<'_> {
             let fit = |kind: ModelKind| {
                 let started = std::time::Instant::now();
                 let fitted = Fitted::fit(kind, &lesson)?;
-                model_seconds.insert(kind.name().to_owned(), started.elapsed().as_secs_f64());
-                Ok((kind, fitted))
+                Ok((kind, fitted, started.elapsed().as_secs_f64()))
             };
-            enabled.iter().map(fit).collect()
+            // Side by side: the steps of one model's training wait for each other more than the models do.
+            enabled.iter().collect::<Vec<_>>().into_par_iter().map(fit).collect()
         })?;
+        let model_seconds = fitted.iter().map(|(kind, _, seconds)| (kind.name().to_owned(), *seconds)).collect();
+        let models: Vec<(ModelKind, Fitted)> = fitted.into_iter().map(|(kind, model, _)| (kind, model)).collect();
         let importance = models.iter().map(|(kind, model)| (kind.name().to_owned(), model.importance()));
         let facts = Facts {
             definitions_version: self.definitions.version().to_owned(),

@@ -42,7 +42,7 @@ impl Hedge {
         let tallies = |values: &[f32]| -> Vec<Tally> {
             let tally = |part: &Scored| {
                 let mut tally = Tally::default();
-                tally.add(part, Said { amount: values, is_amount: true, published: None });
+                tally.add(part, Said { amount: values, published: None });
                 tally
             };
             parts.iter().map(tally).collect()

@@ -12,7 +12,7 @@ pub enum ModelKind {
     GbmAmount,
     /// Boosted trees for the units. Always trained: the documents tell quantities.
     GbmQuantity,
-    /// Logistic regression for the top ten. Always trained: an input of the confidence.
+    /// Logistic regression for the top ten; it only ranks. Always trained: an input of the confidence.
     Logistic,
     /// Boosted classification of membership in the true top ten; it only ranks.
     GbmTopK,

@@ -23,7 +23,8 @@ use kind::ModelKind;
 use logistic::Logistic;
 use neural::Neural;
 use promotions::Planned;
-use ranker::{Ranker, deal};
+use ranker::Ranker;
+pub(crate) use ranker::deal;
 use smoothing::Smoothing;
 use top_categories::TopCategories;
 use tsb::Tsb;
@@ -59,7 +60,7 @@ pub(crate) enum Said {
     Amounts(Vec<f32>),
     /// Units.
     Units(Vec<f32>),
-    /// Log-odds of the top ten: an input of the confidence, no candidate.
+    /// Log-odds of the top ten: an input of the confidence, and an order in which the reference's amounts are dealt out.
     Membership(Vec<f32>),
 }
 

@@ -62,8 +62,8 @@ impl Ranker {
             .max_leaves(settings.leaves)
             .max_bin(128)
             .lambda(5.0)
-            .subsample(0.8)
-            .colsample_bytree(0.6)
+            .subsample(0.5)
+            .colsample_bytree(0.3)
             .seed(settings.seed);
         let (matrix, params) = match lesson {
             Lesson::TopTen => {
