@@ -10,6 +10,7 @@ use apalis_sqlite::SqliteStorage;
 use sellcast_store::MetadataAddress;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use sqlx::AssertSqlSafe;
 use sqlx::postgres::{PgConnection, PgPool, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions};
 
@@ -22,6 +23,8 @@ const HEARTBEAT: Duration = Duration::from_secs(5);
 const MISSED: usize = 6;
 /// Connections of a process to the server. A running job keeps one for its turn.
 const CONNECTIONS: u32 = 8;
+/// How often a process tries to make the tables of a file.
+const SETUP_TRIES: u32 = 20;
 /// Numbers of the locks under which one machine at a time does a kind of job.
 const TURNS: i64 = 0x5e11_0b00;
 
@@ -49,7 +52,15 @@ impl Database {
         let options = SqliteConnectOptions::new().filename(file).create_if_missing(true);
         let options = options.busy_timeout(Duration::from_secs(10)).pragma("journal_mode", "wal");
         let pool = SqlitePoolOptions::new().max_connections(4).connect_with(options).await?;
-        SqliteStorage::setup(&pool).await?;
+        let mut tries = 0;
+        // Its migrations take no lock: where another process makes the tables at the same time one of both fails, and finds them then.
+        while let Err(error) = SqliteStorage::setup(&pool).await {
+            tries += 1;
+            if tries == SETUP_TRIES {
+                return Err(error.into());
+            }
+            tokio::time::sleep(POLL).await;
+        }
         Ok(Self::File(pool))
     }
 
@@ -59,6 +70,21 @@ impl Database {
         let Self::File(pool) = self else { return Ok(()) };
         let sql = "update Jobs set status = 'Pending', lock_by = null, lock_at = null where status in ('Queued', 'Running')";
         sqlx::query(sql).execute(pool).await.map(drop)
+    }
+
+    /// Gives up the jobs of a worker that ended, so that none waits until its silence is noticed.
+    pub(super) async fn free_of(&self, worker: &str) -> sqlx::Result<()> {
+        let freed = "set status = 'Pending', lock_by = null, lock_at = null where status in ('Queued', 'Running') and lock_by";
+        match self {
+            Self::File(pool) => {
+                let sql = format!("update Jobs {freed} = ?");
+                sqlx::query(AssertSqlSafe(sql)).bind(worker).execute(pool).await.map(drop)
+            }
+            Self::Server(pool) => {
+                let sql = format!("update apalis.jobs {freed} = $1");
+                sqlx::query(AssertSqlSafe(sql)).bind(worker).execute(pool).await.map(drop)
+            }
+        }
     }
 
     /// The newest `most` jobs, newest first.

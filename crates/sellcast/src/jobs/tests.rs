@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use sellcast_testkit::Postgres;
+use sqlx::AssertSqlSafe;
 use tempfile::TempDir;
 
 use super::*;
@@ -22,6 +23,18 @@ impl Place {
             Self::File(folder) => Database::open(None, &folder.path().join("sellcast.db")).await,
             Self::Server(address) => Database::open(Some(&address.parse()?), std::path::Path::new("")).await,
         }
+    }
+
+    async fn rename(&self, from: &str, to: &str) -> Result<()> {
+        match self.open().await? {
+            Database::File(pool) => {
+                sqlx::query(AssertSqlSafe(format!("alter table {from} rename to {to}"))).execute(&pool).await.map(drop)?
+            }
+            Database::Server(pool) => {
+                sqlx::query(AssertSqlSafe(format!("alter table apalis.{from} rename to {to}"))).execute(&pool).await.map(drop)?;
+            }
+        }
+        Ok(())
     }
 
     async fn queue(&self) -> Result<Queue<Train>> {
@@ -51,6 +64,8 @@ on_both!(
     what_is_asked_for_twice_is_queued_once,
     a_job_that_failed_is_done_again_when_it_is_asked_for_again,
     a_retraining_is_not_asked_for_while_a_training_waits_or_runs,
+    processes_that_open_it_at_once_all_find_its_tables,
+    a_worker_that_stops_on_an_error_leaves_its_job_to_the_next,
     #[ignore = "slow"]
     a_job_whose_worker_died_is_done_by_another,
 );
@@ -92,7 +107,7 @@ async fn what_is_asked_for_twice_is_queued_once(place: Place) -> Result<()> {
 
 async fn a_job_that_failed_is_done_again_when_it_is_asked_for_again(place: Place) -> Result<()> {
     let (queue, begun) = (place.queue().await?, Begun::default());
-    let working = keep_working_on!(place.queue().await?, begun, run);
+    let working = keep_working_on!(place.open().await?, place.queue().await?, begun, run);
     let first = queue.push_once("2017-12-04", &training("2017-12-04")?).await?;
     let error = queue.wait(&first).await.expect_err("it fails");
     assert!(error.contains("the first always fails"), "{error}");
@@ -113,7 +128,7 @@ async fn a_retraining_is_not_asked_for_while_a_training_waits_or_runs(place: Pla
     assert!(jobs.retrain(training("2017-12-04")?).await?, "a night is no training");
     assert!(!jobs.retrain(training("2017-12-05")?).await?, "one waits");
     // The first fails, which is over too.
-    let working = keep_working_on!(place.queue().await?, Begun::default(), run);
+    let working = keep_working_on!(place.open().await?, place.queue().await?, Begun::default(), run);
     let waiting = jobs.train(training("2017-12-04")?).await?;
     jobs.trained(&waiting).await.expect_err("the first fails");
     assert!(jobs.retrain(training("2017-12-06")?).await?, "none waits or runs");
@@ -124,7 +139,7 @@ async fn a_retraining_is_not_asked_for_while_a_training_waits_or_runs(place: Pla
 async fn a_job_whose_worker_died_is_done_by_another(place: Place) -> Result<()> {
     let begun = Begun { first_hangs: true, ..Begun::default() };
     let queue = place.queue().await?;
-    let dying = keep_working_on!(place.queue().await?, begun, run);
+    let dying = keep_working_on!(place.open().await?, place.queue().await?, begun, run);
     let ticket = queue.push_once("2017-12-04", &training("2017-12-04")?).await?;
     while begun.count.load(Ordering::SeqCst) == 0 {
         tokio::time::sleep(POLL).await;
@@ -133,7 +148,38 @@ async fn a_job_whose_worker_died_is_done_by_another(place: Place) -> Result<()> 
     let database = place.open().await?;
     database.free().await?;
     let next = Queue::<Train>::new(&database, "training");
-    let working = keep_working_on!(next, begun, run);
+    let working = keep_working_on!(database, next, begun, run);
+    assert_eq!(queue.wait(&ticket).await.expect("it succeeds").told.as_deref(), Some("it went well"));
+    assert_eq!(begun.count.load(Ordering::SeqCst), 2);
+    working.abort();
+    Ok(())
+}
+
+async fn processes_that_open_it_at_once_all_find_its_tables(place: Place) -> Result<()> {
+    let place = Arc::new(place);
+    let mut opening = tokio::task::JoinSet::new();
+    for _ in 0..8 {
+        let place = place.clone();
+        opening.spawn(async move { place.open().await?.is_open("training").await.map_err(anyhow::Error::from) });
+    }
+    for is_open in opening.join_all().await {
+        assert!(!is_open?);
+    }
+    Ok(())
+}
+
+async fn a_worker_that_stops_on_an_error_leaves_its_job_to_the_next(place: Place) -> Result<()> {
+    let begun = Begun { first_hangs: true, ..Begun::default() };
+    let (database, queue) = (place.open().await?, place.queue().await?);
+    let working = keep_working_on!(database, place.queue().await?, begun, run);
+    let ticket = queue.push_once("2017-12-04", &training("2017-12-04")?).await?;
+    while begun.count.load(Ordering::SeqCst) == 0 {
+        tokio::time::sleep(POLL).await;
+    }
+    // Its next look for jobs fails.
+    place.rename("Jobs", "Away").await?;
+    tokio::time::sleep(4 * POLL).await;
+    place.rename("Away", "Jobs").await?;
     assert_eq!(queue.wait(&ticket).await.expect("it succeeds").told.as_deref(), Some("it went well"));
     assert_eq!(begun.count.load(Ordering::SeqCst), 2);
     working.abort();

@@ -27,14 +27,14 @@ struct Bench {
 
 /// Starts a worker for a queue, whichever database has it, and gives the task that keeps it.
 macro_rules! keep_working_on {
-    ($queue:expr, $data:expr, $run:path) => {{
+    ($database:expr, $queue:expr, $data:expr, $run:path) => {{
         let (queue, data) = ($queue.clone(), $data.clone());
         match queue.storage {
-            Storage::File(storage) => keep_working(queue.name, move |name| {
+            Storage::File(storage) => keep_working($database.clone(), queue.name, move |name| {
                 let backend = storage.clone().poll_with_interval(POLL);
                 WorkerBuilder::new(name).backend(backend).data(data.clone()).build($run).run()
             }),
-            Storage::Server(storage) => keep_working(queue.name, move |name| {
+            Storage::Server(storage) => keep_working($database.clone(), queue.name, move |name| {
                 let backend = storage.clone().poll_with_interval(POLL);
                 WorkerBuilder::new(name).backend(backend).data(data.clone()).build($run).run()
             }),
@@ -47,24 +47,31 @@ impl Jobs {
     pub(crate) async fn work(&self, engine: &Arc<Engine>, progress: Arc<dyn Progress + Send + Sync>) -> anyhow::Result<()> {
         self.database.free().await.context("cannot write the job queue")?;
         let bench = Bench { engine: engine.clone(), database: self.database.clone(), progress };
-        keep_working_on!(self.nightly, bench, run_nightly);
-        keep_working_on!(self.training, bench, run_training);
+        keep_working_on!(self.database, self.nightly, bench, run_nightly);
+        keep_working_on!(self.database, self.training, bench, run_training);
         Ok(())
     }
 }
 
-/// Runs a worker for as long as the process lives; one that stops on an error is replaced under a new name.
-fn keep_working<F, W>(queue: &'static str, worker: F) -> JoinHandle<()>
+/// Runs a worker for as long as the process lives; one that stops on an error is replaced under a new name, and its jobs are begun anew.
+fn keep_working<F, W>(database: Database, queue: &'static str, worker: F) -> JoinHandle<()>
 where
     F: Fn(String) -> W + Send + 'static,
     W: Future<Output: std::fmt::Debug + Send> + Send,
 {
     tokio::spawn(async move {
         loop {
-            let ended = worker(format!("{queue}-{}", Uuid::now_v7())).await;
+            let name = format!("{queue}-{}", Uuid::now_v7());
+            let ended = worker(name.clone()).await;
             let ended = format!("{ended:?}");
             tracing::warn!(ended, "the {queue} worker has stopped and is started again");
-            tokio::time::sleep(Duration::from_secs(1)).await;
+            loop {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                match database.free_of(&name).await {
+                    Ok(()) => break,
+                    Err(error) => tracing::debug!(%error, "the jobs of the worker that stopped cannot be given up yet"),
+                }
+            }
         }
     })
 }
