@@ -124,7 +124,7 @@ impl Forecaster<'_> {
                 importance.add(trained.importance());
                 models = Some(trained);
             }
-            let set = self.sets(&[*origin], now).await?.swap_remove(0);
+            let set = self.set(*origin, now).await?;
             let rows = self.rows(&set, frame).await?;
             let candidates = self.candidates(&rows, models.as_ref()).await?;
             let forecast = tokio::task::block_in_place(|| learned.forecast(&rows, candidates, Origin::Backtest, Stage::Models));

@@ -74,7 +74,7 @@ impl Forecaster<'_> {
         }
         let mut origins = models.facts.origins.clone();
         origins.sort_unstable_by(|a, b| b.cmp(a));
-        let present = self.sets(&[as_of], now).await?.swap_remove(0);
+        let present = self.set(as_of, now).await?;
         let important = models.facts.importance.get("gbm_amount").into_iter().flatten();
         let watched = important.filter(|(name, _)| !CLOCKS.contains(&name.as_str())).take(WATCHED);
         // The calendar's are no columns: they move by their nature.
@@ -84,7 +84,7 @@ impl Forecaster<'_> {
             if moved.is_empty() {
                 break;
             }
-            let trained = self.sets(&[origin], now).await?.swap_remove(0);
+            let trained = self.set(origin, now).await?;
             moved.retain_mut(|moved| moved.is_unlike(trained.column(moved.name).as_deref()));
         }
         Ok(furthest(moved))

@@ -142,7 +142,7 @@ impl Forecaster<'_> {
                 continue;
             }
             let target = Target::load(&self.panel, forecast.period, Some(as_of)).await?;
-            let set = self.sets(&[day], now).await?.swap_remove(0);
+            let set = self.set(day, now).await?;
             let rows = Rows::new(&set, frame, &self.calendar, self.panel.first_day());
             for (models, losses) in [(challenger, &mut ours), (champion, &mut theirs)] {
                 let candidates = self.candidates(&rows, Some(models)).await?;

@@ -2,6 +2,7 @@
 //! frames at one as_of.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use rayon::prelude::*;
@@ -15,6 +16,7 @@ use crate::error::ForecastError;
 use crate::experiment::Trial;
 use crate::fallback;
 use crate::hedge::Hedge;
+use crate::kept::KeptSets;
 use crate::learn::Learned;
 use crate::ledger::{ForecastPeriod, Ledger};
 use crate::models::kind::{ModelKind, ModelSet};
@@ -47,7 +49,7 @@ impl Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { rounds: 160, seed: 7, models: ModelSet::DEFAULT, dear: ModelSet::CORE }
+        Self { rounds: 75, seed: 7, models: ModelSet::DEFAULT, dear: ModelSet::CORE }
     }
 }
 
@@ -61,6 +63,7 @@ pub struct Forecaster<'a> {
     pub(crate) trial: Option<Trial>,
     /// Features that no model may see.
     hidden: Option<Planned>,
+    kept: KeptSets,
 }
 
 /// One frame's forecast with everything that its document needs.
@@ -96,7 +99,16 @@ impl<'a> Forecaster<'a> {
     pub async fn open(warehouse: &'a Warehouse, settings: Settings) -> Result<Self, ForecastError> {
         let panel = Panel::load(warehouse).await?;
         let calendar = Calendar::load(warehouse).await?;
-        Ok(Self { warehouse, definitions: Definitions::current(), panel, calendar, settings, trial: None, hidden: None })
+        Ok(Self {
+            warehouse,
+            definitions: Definitions::current(),
+            panel,
+            calendar,
+            settings,
+            trial: None,
+            hidden: None,
+            kept: KeptSets::default(),
+        })
     }
 
     /// Runs an experiment beside each publication.
@@ -139,12 +151,18 @@ impl<'a> Forecaster<'a> {
         Ok(check_for_leaks(&self.panel, &self.definitions, as_of).await?)
     }
 
-    pub(crate) async fn sets(&self, days: &[ShopDay], now: DateTime<Utc>) -> Result<Vec<FeatureSet>, ForecastError> {
-        let mut sets = OfflineStore::new(self.warehouse, &self.definitions).sets(&self.panel, days, now).await?;
-        if let Some(hidden) = &self.hidden {
-            sets.iter_mut().for_each(|set| hidden.hide(&set.names, &mut set.values));
+    /// The features at `day`, computed where they are not stored yet.
+    pub(crate) async fn set(&self, day: ShopDay, now: DateTime<Utc>) -> Result<Arc<FeatureSet>, ForecastError> {
+        if let Some(set) = self.kept.get(day) {
+            return Ok(set);
         }
-        Ok(sets)
+        let mut set = OfflineStore::new(self.warehouse, &self.definitions).sets(&self.panel, &[day], now).await?.swap_remove(0);
+        if let Some(hidden) = &self.hidden {
+            hidden.hide(&set.names, &mut set.values);
+        }
+        let set = Arc::new(set);
+        self.kept.put(&set);
+        Ok(set)
     }
 
     /// Forecasts of averages at past origins with their truth, to learn from where the ledger has none of a frame yet.

@@ -28,6 +28,7 @@ mod guard;
 mod hedge;
 mod history;
 mod importance;
+mod kept;
 mod learn;
 mod ledger;
 mod live_scores;

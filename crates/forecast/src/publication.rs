@@ -109,7 +109,7 @@ impl Forecaster<'_> {
         for frame in TimeFrame::ALL {
             ended.insert(frame, self.scored(frame, as_of).await?);
         }
-        let set = self.sets(&[as_of], now).await?.swap_remove(0);
+        let set = self.set(as_of, now).await?;
         let cold = ColdStart::load(&self.panel, as_of).await?;
         let frames = self.forecast(&set, &cold, models, &ended, now).await?;
         let catalogue = Catalogue::load(self).await?;

@@ -33,17 +33,22 @@ pub(crate) struct Rows {
 
 impl Rows {
     pub(crate) fn new(set: &FeatureSet, frame: TimeFrame, calendar: &Calendar, first_day: ShopDay) -> Self {
+        Self::chosen(set, (0..set.len()).collect(), frame, calendar, first_day)
+    }
+
+    /// Some rows of a set, in the order given.
+    pub(crate) fn chosen(set: &FeatureSet, chosen: Vec<usize>, frame: TimeFrame, calendar: &Calendar, first_day: ShopDay) -> Self {
         let period = Period::starting(frame, set.as_of);
         let calendar = calendar.features(period);
-        let mut values = Vec::with_capacity(set.len() * (set.names.len() + calendar.len()));
-        for row in 0..set.len() {
-            values.extend_from_slice(set.row(row));
+        let mut values = Vec::with_capacity(chosen.len() * (set.names.len() + calendar.len()));
+        for row in &chosen {
+            values.extend_from_slice(set.row(*row));
             values.extend_from_slice(&calendar);
         }
         Self {
             period,
-            products: set.products.clone(),
-            categories: set.categories.clone(),
+            products: pick(&set.products, &chosen),
+            categories: pick(&set.categories, &chosen),
             names: set.names.iter().cloned().chain(CALENDAR_FEATURES.map(str::to_owned)).collect(),
             values,
             history_days: set.as_of.days_since(first_day),
@@ -160,31 +165,34 @@ impl TrainingRows {
         }
     }
 
-    /// Adds an origin, of its rows the given share. Unless that is all of them, products without a sale for four weeks are sampled
-    /// once more ([`DORMANT_SHARE`]). What is left is weighted up; the choice is a hash of product and origin, so it is the same
-    /// each time.
-    pub(crate) fn add(&mut self, rows: &Rows, target: &Target, share: f64, starts: &[f64]) {
+    /// Adds rows of one origin with their truth. Each counts as much as its weight says.
+    pub(crate) fn add(&mut self, rows: &Rows, weights: &[f32], target: &Target, starts: &[f64]) {
         self.names.clone_from(&rows.names);
-        let since = rows.column("days_since_last_sale");
         let ranks = true_ranks(target);
-        for (row, product) in rows.products.iter().enumerate() {
-            let keep = if share < 1.0 && since[row] > DORMANT_DAYS { share * DORMANT_SHARE } else { share };
-            if keep < 1.0 && lot(*product, rows.period.start()) >= keep {
-                continue;
-            }
-            let truth = target.rows.get(product);
-            self.values.extend_from_slice(rows.row(row));
-            // The loss is for amounts that are not negative; a period of returns alone counts as nothing sold.
-            self.amounts.push(truth.map_or(0.0, |t| t.amount.max(0.0) as f32));
-            self.quantities.push(truth.map_or(0.0, |t| t.quantity.max(0.0) as f32));
-            self.weights.push((1.0 / keep.min(1.0)) as f32);
-            self.starts.push(starts[row] as f32);
-            self.products.push(*product);
-            self.categories.push(rows.categories[row]);
-            self.origins.push(rows.period.start());
-            self.ranks.push(ranks.get(product).copied().unwrap_or(u32::MAX));
-        }
+        let truth = |product: &ProductId| target.rows.get(product);
+        self.values.extend_from_slice(&rows.values);
+        // The loss is for amounts that are not negative; a period of returns alone counts as nothing sold.
+        self.amounts.extend(rows.products.iter().map(|product| truth(product).map_or(0.0, |t| t.amount.max(0.0) as f32)));
+        self.quantities.extend(rows.products.iter().map(|product| truth(product).map_or(0.0, |t| t.quantity.max(0.0) as f32)));
+        self.weights.extend_from_slice(weights);
+        self.starts.extend(starts.iter().map(|start| *start as f32));
+        self.products.extend_from_slice(&rows.products);
+        self.categories.extend_from_slice(&rows.categories);
+        self.origins.extend(std::iter::repeat_n(rows.period.start(), rows.len()));
+        self.ranks.extend(rows.products.iter().map(|product| ranks.get(product).copied().unwrap_or(u32::MAX)));
     }
+}
+
+/// The rows of a set that a training takes, and how much each of them counts: of all the given share. Unless that is all of them,
+/// products without a sale for four weeks are sampled once more ([`DORMANT_SHARE`]). What is left is weighted up; the choice is a hash
+/// of product and origin, so it is the same each time.
+pub(crate) fn drawn(set: &FeatureSet, share: f64) -> (Vec<usize>, Vec<f32>) {
+    let since = column(&set.names, &set.values, "days_since_last_sale");
+    let drawn = set.products.iter().zip(since).enumerate().filter_map(|(row, (product, since))| {
+        let keep = if share < 1.0 && since > DORMANT_DAYS { share * DORMANT_SHARE } else { share };
+        (keep >= 1.0 || lot(*product, set.as_of) < keep).then(|| (row, (1.0 / keep.min(1.0)) as f32))
+    });
+    drawn.unzip()
 }
 
 fn pick<T: Copy>(values: &[T], chosen: &[usize]) -> Vec<T> {

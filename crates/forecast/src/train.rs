@@ -22,7 +22,7 @@ use crate::models::kind::{ModelKind, ModelSet};
 use crate::models::promotions::Planned;
 use crate::models::{Fitted, Lesson};
 use crate::plan::{Calibration, FramePlan};
-use crate::rows::{Rows, TrainingRows};
+use crate::rows::{Rows, TrainingRows, drawn};
 
 /// Most rows that a model trains on; beyond it products are sampled.
 const MOST_ROWS: usize = 250_000;
@@ -279,19 +279,19 @@ impl Forecaster<'_> {
         let mut share = None;
         let mut training = TrainingRows::default();
         for origin in origins {
-            // One set at a time: a few dozen of them would fill the memory.
-            let set = self.sets(&[*origin], now).await?.swap_remove(0);
-            let rows = Rows::new(&set, frame, &self.calendar, self.panel.first_day());
+            let set = self.set(*origin, now).await?;
             // Dormant products are sampled anyway; about half of the rows are theirs.
             let share = *share.get_or_insert_with(|| (MOST_ROWS as f64 / (set.len() as f64 * origins.len() as f64 * 0.6)).min(1.0));
+            let (chosen, weights) = drawn(&set, share);
+            let rows = Rows::chosen(&set, chosen, frame, &self.calendar, self.panel.first_day());
             let target = Target::load(&self.panel, rows.period, Some(as_of)).await?;
-            training.add(&rows, &target, share, &start(&rows));
+            training.add(&rows, &weights, &target, &start(&rows));
         }
         let chosen = dear.as_ref().and_then(DearModels::chosen);
         let enabled = chosen.map_or(self.settings.models, |chosen| self.settings.models.with(chosen));
         let history = match origins.first() {
             Some(newest) if enabled.iter().any(ModelKind::reads_history) => {
-                let set = self.sets(&[*newest], now).await?.swap_remove(0);
+                let set = self.set(*newest, now).await?;
                 let rows = Rows::new(&set, frame, &self.calendar, self.panel.first_day());
                 Some((self.series(&rows).await?, rows.len()))
             }
@@ -356,7 +356,7 @@ impl Forecaster<'_> {
         let stage = if models.is_some() { Stage::Models } else { Stage::Baselines };
         let mut forecasts = Vec::with_capacity(origins.len());
         for origin in origins {
-            let set = self.sets(&[*origin], now).await?.swap_remove(0);
+            let set = self.set(*origin, now).await?;
             // Averages alone are for the first page, which does not wait for launch curves.
             let rows = match models {
                 Some(_) => self.rows(&set, frame).await?,

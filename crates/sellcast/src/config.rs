@@ -319,7 +319,7 @@ mod tests {
         refuses("[forecast]\nrounds = 0\n", &["forecast.rounds", "5000"]);
         refuses("[forecast]\nmodels = [\"oracle\"]\n", &["forecast.models", "oracle", "gbm_amount", "lambdamart"]);
         refuses("[forecast]\ndear_models = [\"oracle\"]\n", &["forecast.dear_models", "oracle", "neural"]);
-        refuses("[forecast]\ndear_models = [\"lambdamart\"]\n", &["forecast.dear_models", "`lambdamart`", "forecast.models"]);
+        refuses("[forecast]\ndear_models = [\"gbm_promoted\"]\n", &["forecast.dear_models", "`gbm_promoted`", "forecast.models"]);
         refuses("[forecast]\ndear_models = [\"gbm_amount\"]\n", &["`gbm_amount`", "every training has"]);
         refuses("[experiment]\nframe = \"week\"\narms = [\"mean_4w\", \"mean_8w\"]\n", &["experiment.arms", "`published`"]);
         refuses("[experiment]\nframe = \"week\"\narms = [\"published\", \"mean_8w\"]\nshare = [1]\n", &["experiment.share"]);

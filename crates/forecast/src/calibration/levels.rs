@@ -8,8 +8,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::calibration::spread::{Past, Spread};
 
-/// Levels that are tried: from .5 in steps of .02 to .98, and the one above.
-const LEVELS: usize = 26;
+/// Levels that are tried: a few below one half, then from .5 in steps of .02 to .98, and the one above.
+const LEVELS: usize = 30;
+/// How many of them are below one half: what hardly ever sells is covered by "nothing" alone, and the rest of it may be narrow.
+const LOW: usize = 4;
 /// Forecasts of the whole shop that a group's own level is weighed against.
 const PRIOR: f32 = 120.0;
 /// How far the levels are moved for what they missed at most.
@@ -81,11 +83,11 @@ pub(super) struct Coverage {
 }
 
 impl Coverage {
-    /// Counts a forecast at the tried level number `step`; every level counts every forecast.
-    pub(super) fn count(&mut self, past: &Past, step: usize, inside: bool) {
+    /// Counts a forecast, by whether it was inside at each of the tried levels.
+    pub(super) fn count(&mut self, past: &Past, inside: [bool; LEVELS]) {
         for count in [self.categories.entry(past.category).or_default(), &mut self.ages[band(past.age)]] {
-            count.of += u32::from(step == 0);
-            count.levels[step] += u32::from(inside);
+            count.of += 1;
+            count.levels.iter_mut().zip(inside).for_each(|(sum, inside)| *sum += u32::from(inside));
         }
     }
 
@@ -116,7 +118,11 @@ fn trust(forecasts: f32) -> f32 {
 
 /// Rising levels.
 pub(super) fn tried() -> [f32; LEVELS] {
-    std::array::from_fn(|step| (0.5 + 0.02 * step as f32).min(0.995))
+    let of = |step: usize| match step.checked_sub(LOW) {
+        None => 0.1 * (step as f32 + 1.0),
+        Some(step) => (0.5 + 0.02 * step as f32).min(0.995),
+    };
+    std::array::from_fn(of)
 }
 
 /// What intervals held of periods that they were fitted to beyond what they held of the next one, by group.

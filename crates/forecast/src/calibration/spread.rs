@@ -66,13 +66,14 @@ impl Spread {
     fn at_levels(periods: &[Vec<Past>], asked: &ByGroup) -> Self {
         let mut spread = Self { bins: bins(periods.iter().flatten()), levels: ByGroup::even(PROMISED) };
         let mut coverage = Coverage::default();
-        for (step, level) in tried().into_iter().enumerate().filter(|_| !spread.is_empty()) {
-            let ends: Vec<(f32, f32)> = spread.bins.iter().map(|bin| ends(bin, level)).collect();
-            for past in periods.iter().flatten() {
-                let (low, high) = ends[spread.found(past.units)];
-                let inside = holds((low.min(1.0) * past.expected, high.max(1.0) * past.expected), f64::from(past.actual));
-                coverage.count(past, step, inside);
-            }
+        let ends = tried().map(|level| spread.bins.iter().map(|bin| ends(bin, level)).collect::<Vec<_>>());
+        for past in periods.iter().flatten().filter(|_| !spread.is_empty()) {
+            let bin = spread.found(past.units);
+            let inside = ends.each_ref().map(|ends| {
+                let (low, high) = ends[bin];
+                holds((low.min(1.0) * past.expected, high.max(1.0) * past.expected), f64::from(past.actual))
+            });
+            coverage.count(past, inside);
         }
         spread.levels = coverage.levels(asked);
         spread

@@ -54,9 +54,10 @@ impl<'a> Curves<'a> {
 
     /// Launches of a category that were at least `age` days old, a period ago.
     fn completed(&self, category: CategoryId, age: i32) -> impl Iterator<Item = (&'a Newcomer, f64)> + '_ {
+        let sales = self.newcomers.sold(category);
         let lived = move |newcomer: &&'a Newcomer| {
             let from = newcomer.first? + age;
-            let sold = self.newcomers.category_amount(category, from, from + self.days);
+            let sold = sales.amount(from, from + self.days);
             (from + self.days <= self.newcomers.as_of && sold > 0.0).then_some((*newcomer, sold))
         };
         self.launches.get(&category).into_iter().flatten().filter_map(lived)
@@ -105,7 +106,7 @@ impl<'a> Curves<'a> {
     /// What a category is expected to sell in the period: as in the last four weeks.
     fn expected(&self, category: CategoryId) -> f64 {
         let as_of = self.newcomers.as_of;
-        self.newcomers.category_amount(category, as_of - 28, as_of).max(0.0) * f64::from(self.days) / 28.0
+        self.newcomers.sold(category).amount(as_of - 28, as_of).max(0.0) * f64::from(self.days) / 28.0
     }
 
     fn share_of(&self, category: CategoryId, amount: f64) -> f64 {

@@ -63,6 +63,22 @@ struct Planned {
     known_from: i32,
 }
 
+/// A category's sales.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sold<'a> {
+    first: i32,
+    /// Before each day from the first on.
+    before: &'a [f64],
+}
+
+impl Sold<'_> {
+    /// From one day on, before another.
+    pub(crate) fn amount(&self, from: i32, to: i32) -> f64 {
+        let at = |day: i32| self.before[(day - self.first).clamp(0, self.before.len() as i32 - 1) as usize];
+        at(to) - at(from)
+    }
+}
+
 /// The shop's newcomers as of a day.
 #[derive(Clone, Debug)]
 pub(crate) struct Newcomers {
@@ -139,18 +155,23 @@ impl Newcomers {
         for batch in &batches {
             texts.push((text(&batch["name"])?, text(&batch["brand"])?));
         }
-        self.words = Words::of(texts.iter().flat_map(|(names, brands)| names.iter().zip(brands)).map(|(name, brand)| (&**name, &**brand)));
-        for (batch, (names, brands)) in batches.iter().zip(&texts) {
+        let named = texts.iter().flat_map(|(names, brands)| names.iter().zip(brands)).map(|(name, brand)| (&**name, &**brand));
+        let (words, described) = Words::of(named);
+        self.words = words;
+        let mut described = described.into_iter();
+        for batch in &batches {
             let (ids, categories, known) = (longs(batch, "product_id"), longs(batch, "category_id"), ints(batch, "known_from"));
             let first = batch["first"].as_primitive::<Int32Type>();
             for row in 0..batch.num_rows() {
                 let id = ProductId::from(ids[row]);
+                let mut description = described.next().unwrap_or_default();
                 let (life, price) = lived.remove(&id).unwrap_or((Vec::new(), f32::NAN));
+                description.price = price;
                 self.names.insert(id, self.all.len());
                 self.all.push(Newcomer {
                     id,
                     category: categories[row].into(),
-                    description: self.words.describe(&names[row], &brands[row], price),
+                    description,
                     known_from: known[row],
                     first: first.is_valid(row).then(|| first.value(row)),
                     life,
@@ -184,11 +205,9 @@ impl Newcomers {
         self.names.get(&id).map(|at| &self.all[*at])
     }
 
-    /// What a category sold from one day on, before another.
-    pub(crate) fn category_amount(&self, category: CategoryId, from: i32, to: i32) -> f64 {
-        let Some((first, before)) = self.categories.get(&category) else { return 0.0 };
-        let at = |day: i32| before[(day - first).clamp(0, before.len() as i32 - 1) as usize];
-        at(to) - at(from)
+    /// The sales of a category by day.
+    pub(crate) fn sold(&self, category: CategoryId) -> Sold<'_> {
+        self.categories.get(&category).map_or(Sold { first: 0, before: &[0.0] }, |(first, before)| Sold { first: *first, before })
     }
 
     /// Whether a promotion of the stretch from `day` on, before `end`, was known when `day` began.

@@ -1,9 +1,9 @@
 //! How alike two products are by what a catalogue tells of them before anything sold: the words of their names and their
 //! brands, rare ones counting more, and their prices where both are known.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeSet, HashMap};
 
-/// What likeness goes by; made by [`Words::describe`].
+/// What likeness goes by; made by [`Words::of`].
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Description {
     /// Words by number, rising.
@@ -15,34 +15,32 @@ pub(crate) struct Description {
 /// The words of a catalogue with how much each tells.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Words {
-    numbers: BTreeMap<String, u32>,
     weights: Vec<f64>,
 }
 
 impl Words {
-    /// Of the names and brands of a catalogue. A word tells the less the more products share it (inverse document frequency,
-    /// Spärck Jones 1972).
-    pub(crate) fn of<'a>(catalogue: impl Iterator<Item = (&'a str, &'a str)>) -> Self {
-        let (mut numbers, mut counts, mut products) = (BTreeMap::new(), Vec::new(), 0.0_f64);
+    /// Of the names and brands of a catalogue, and what each of its products is described by, its price left open. A word tells the
+    /// less the more products share it (inverse document frequency, Spärck Jones 1972).
+    pub(crate) fn of<'a>(catalogue: impl Iterator<Item = (&'a str, &'a str)>) -> (Self, Vec<Description>) {
+        let (mut numbers, mut counts): (HashMap<String, u32>, Vec<f64>) = (HashMap::new(), Vec::new());
+        let mut described = Vec::new();
         for (name, brand) in catalogue {
-            products += 1.0;
-            for word in words(name, brand) {
-                let next = counts.len() as u32;
-                let number = *numbers.entry(word).or_insert(next);
-                if number == next {
-                    counts.push(0.0);
-                }
-                counts[number as usize] += 1.0;
-            }
+            let mut words: Vec<u32> = words(name, brand)
+                .into_iter()
+                .map(|word| {
+                    let number = *numbers.entry(word).or_insert(counts.len() as u32);
+                    if number as usize == counts.len() {
+                        counts.push(0.0);
+                    }
+                    counts[number as usize] += 1.0;
+                    number
+                })
+                .collect();
+            words.sort_unstable();
+            described.push(Description { words, price: f32::NAN });
         }
-        Self { numbers, weights: counts.into_iter().map(|count: f64| ((1.0 + products) / count).ln()).collect() }
-    }
-
-    /// A product of the catalogue.
-    pub(crate) fn describe(&self, name: &str, brand: &str, price: f32) -> Description {
-        let mut words: Vec<u32> = words(name, brand).iter().filter_map(|word| self.numbers.get(word)).copied().collect();
-        words.sort_unstable();
-        Description { words, price }
+        let products = described.len() as f64;
+        (Self { weights: counts.into_iter().map(|count| ((1.0 + products) / count).ln()).collect() }, described)
     }
 
     /// Likeness from 0 to 1: the weight of the words that both have over that of all they have (weighted Jaccard), halved by a
@@ -94,8 +92,8 @@ mod tests {
     ];
 
     fn likeness(a: usize, b: usize, prices: (f32, f32)) -> f64 {
-        let words = Words::of(CATALOGUE.into_iter());
-        let describe = |at: usize, price: f32| words.describe(CATALOGUE[at].0, CATALOGUE[at].1, price);
+        let (words, described) = Words::of(CATALOGUE.into_iter());
+        let describe = |at: usize, price: f32| Description { price, ..described[at].clone() };
         words.likeness(&describe(a, prices.0), &describe(b, prices.1))
     }
 
@@ -118,8 +116,7 @@ mod tests {
 
     #[test]
     fn a_product_without_words_is_like_none() {
-        let words = Words::of([("", "")].into_iter());
-        let nothing = words.describe("", "", 1.0);
-        assert_eq!(words.likeness(&nothing, &nothing), 0.0);
+        let (words, nothing) = Words::of([("", "")].into_iter());
+        assert_eq!(words.likeness(&nothing[0], &nothing[0]), 0.0);
     }
 }

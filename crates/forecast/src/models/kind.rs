@@ -103,7 +103,7 @@ impl ModelSet {
     pub const CORE: Self = Self(0b111);
     /// What a shop trains unless told otherwise: the core, and what earned weight on origins of August to October of the
     /// demo data (docs/accuracy.md, "What each model is worth").
-    pub const DEFAULT: Self = Self::CORE.with(ModelKind::LambdaMart).with(ModelKind::GbmPromoted);
+    pub const DEFAULT: Self = Self::CORE.with(ModelKind::GbmPromoted);
 
     /// With `kind` too.
     #[must_use]
