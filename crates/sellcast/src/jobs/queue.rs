@@ -23,8 +23,8 @@ const HEARTBEAT: Duration = Duration::from_secs(5);
 const MISSED: usize = 6;
 /// Connections of a process to the server. A running job keeps one for its turn.
 const CONNECTIONS: u32 = 8;
-/// How often a process tries to make the tables of a file.
-const SETUP_TRIES: u32 = 20;
+/// How often a process tries to open a file and to make its tables.
+const OPEN_TRIES: u32 = 20;
 /// Numbers of the locks under which one machine at a time does a kind of job.
 const TURNS: i64 = 0x5e11_0b00;
 
@@ -49,18 +49,23 @@ impl Database {
     }
 
     async fn open_file(file: &Path) -> anyhow::Result<Self> {
-        let options = SqliteConnectOptions::new().filename(file).create_if_missing(true);
-        let options = options.busy_timeout(Duration::from_secs(10)).pragma("journal_mode", "wal");
-        let pool = SqlitePoolOptions::new().max_connections(4).connect_with(options).await?;
-        let mut tries = 0;
-        // Its migrations take no lock: where another process makes the tables at the same time one of both fails, and finds them then.
-        while let Err(error) = SqliteStorage::setup(&pool).await {
-            tries += 1;
-            if tries == SETUP_TRIES {
-                return Err(error.into());
+        let mut tries = 1;
+        loop {
+            match Self::open_file_now(file).await {
+                // SQLite lets one process set a new file's journal mode and refuses the others without waiting, and the queue's
+                // migrations take no lock: who was refused finds the tables the next time.
+                Err(_) if tries < OPEN_TRIES && file.exists() => tries += 1,
+                done => return done.with_context(|| format!("cannot open the job queue in `{}`", file.display())),
             }
             tokio::time::sleep(POLL).await;
         }
+    }
+
+    async fn open_file_now(file: &Path) -> anyhow::Result<Self> {
+        let options = SqliteConnectOptions::new().filename(file).create_if_missing(true);
+        let options = options.busy_timeout(Duration::from_secs(10)).pragma("journal_mode", "wal");
+        let pool = SqlitePoolOptions::new().max_connections(4).connect_with(options).await?;
+        SqliteStorage::setup(&pool).await?;
         Ok(Self::File(pool))
     }
 
