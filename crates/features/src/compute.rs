@@ -34,17 +34,23 @@ impl FeatureSet {
     /// # Errors
     /// When the engine refuses a definition.
     pub async fn compute(panel: &Panel, definitions: &Definitions, as_of: ShopDay) -> Result<Self, FeatureError> {
-        let batch = Self::compute_batch(panel, definitions, as_of).await?;
+        let batch = Self::compute_batch(panel, definitions, as_of, cores()).await?;
         Self::from_batch(&batch, definitions, as_of)
     }
 
-    pub(crate) async fn compute_batch(panel: &Panel, definitions: &Definitions, as_of: ShopDay) -> Result<RecordBatch, FeatureError> {
+    /// The set as the engine gives it, on as many cores: `product_id`, `category_id` and the features, missing values null.
+    pub(crate) async fn compute_batch(
+        panel: &Panel,
+        definitions: &Definitions,
+        as_of: ShopDay,
+        cores: usize,
+    ) -> Result<RecordBatch, FeatureError> {
         let what = || format!("features at {as_of}");
         let fill = |sql: &str| {
             let history_weeks = (panel.history_days(as_of) as f64 / 7.0).max(1.0);
             sql.replace("{as_of}", &as_of.epoch_days().to_string()).replace("{history_weeks}", &format!("{history_weeks:.4}"))
         };
-        let context = panel.scratch().await?;
+        let context = panel.scratch(cores).await?;
         for stage in &STAGES {
             let sql = fill(&stage.sql.replace("{sales}", &expressions(definitions, &DefinitionKind::Sales)));
             match stage.form {
@@ -112,6 +118,11 @@ impl FeatureSet {
         }
         sums
     }
+}
+
+/// The cores of this machine.
+pub(crate) fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
 /// `cast(... as double) as name, ...` of the definitions of one kind.

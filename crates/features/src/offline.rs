@@ -4,21 +4,25 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, Date32Array, Float32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
+use arrow::array::{Array, ArrayRef, AsArray, Date32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use arrow::compute::{cast, concat_batches};
 use arrow::datatypes::{DataType, Date32Type, Field, Int64Type, Schema, TimeUnit};
 use chrono::{DateTime, Utc};
+use datafusion::common::DataFusionError;
+use datafusion::common::runtime::SpawnedTask;
 use datafusion::prelude::SessionContext;
 use sellcast_domain::{ProductId, ShopDay};
 use sellcast_warehouse::Warehouse;
 
-use crate::compute::FeatureSet;
+use crate::compute::{FeatureSet, cores};
 use crate::definitions::Definitions;
 use crate::error::{Context, FeatureError};
 use crate::panel::Panel;
 
 const TABLE: &str = "features";
 const LINEAGE: &str = "feature_sets";
+/// Columns that every row has.
+const IDS: [&str; 2] = ["product_id", "category_id"];
 
 /// Feature sets kept in the warehouse.
 pub struct OfflineStore<'a> {
@@ -35,30 +39,40 @@ impl<'a> OfflineStore<'a> {
         Self { warehouse, definitions }
     }
 
-    /// The feature sets at each of `days`, in their order. Missing ones are computed from `panel` and written in one
-    /// Delta transaction. A stored set stays valid: it holds what was known before its day, and that does not change.
+    /// The feature sets at each of `days`, in their order. Missing ones are computed from `panel` side by side, so a few days at a
+    /// time are asked for, and written in one Delta transaction. A stored set stays valid: it holds what was known before its day,
+    /// and that does not change.
     ///
     /// # Errors
     /// When a set cannot be computed, read or written.
     pub async fn sets(&self, panel: &Panel, days: &[ShopDay], now: DateTime<Utc>) -> Result<Vec<FeatureSet>, FeatureError> {
         let started = std::time::Instant::now();
         let stored = self.stored(days).await?;
-        let (mut sets, mut fresh) = (Vec::with_capacity(days.len()), Vec::new());
-        for (day, found) in days.iter().zip(stored) {
-            let set = match found {
-                Some(set) => set,
-                None => {
-                    let set = FeatureSet::compute(panel, self.definitions, *day).await?;
-                    fresh.push(set.clone());
-                    set
-                }
-            };
-            sets.push(set);
-        }
+        let missing: Vec<ShopDay> = days.iter().zip(&stored).filter(|(_, found)| found.is_none()).map(|(day, _)| *day).collect();
+        let fresh = self.compute(panel, &missing).await?;
         let computed = started.elapsed();
         self.write(panel, &fresh, now).await?;
         tracing::debug!(asked = days.len(), fresh = fresh.len(), ?computed, written = ?started.elapsed(), "feature sets");
-        Ok(sets)
+        let mut fresh = fresh.iter().map(|(day, batch)| FeatureSet::from_batch(batch, self.definitions, *day));
+        stored.into_iter().filter_map(|found| found.map(Ok).or_else(|| fresh.next())).collect()
+    }
+
+    /// Sets that are not stored. One on each core costs less than one after the other on all of them.
+    async fn compute(&self, panel: &Panel, days: &[ShopDay]) -> Result<Vec<(ShopDay, RecordBatch)>, FeatureError> {
+        let each = (cores() / days.len().max(1)).max(1);
+        let compute = |day: ShopDay| {
+            let (panel, definitions) = (panel.clone(), self.definitions.clone());
+            SpawnedTask::spawn(async move { FeatureSet::compute_batch(&panel, &definitions, day, each).await })
+        };
+        let mut batches = Vec::with_capacity(days.len());
+        for (day, computing) in days.iter().zip(days.iter().map(|day| compute(*day)).collect::<Vec<_>>()) {
+            let batch = computing.join_unwind().await.map_err(|error| FeatureError::Engine {
+                what: format!("features at {day}"),
+                source: DataFusionError::ExecutionJoin(Box::new(error)),
+            })?;
+            batches.push((*day, batch?));
+        }
+        Ok(batches)
     }
 
     /// The set at `day` as it is stored, if it is.
@@ -178,17 +192,19 @@ impl<'a> OfflineStore<'a> {
         FeatureSet::from_batch(&batch, self.definitions, day).map(Some)
     }
 
-    async fn write(&self, panel: &Panel, sets: &[FeatureSet], now: DateTime<Utc>) -> Result<(), FeatureError> {
+    async fn write(&self, panel: &Panel, sets: &[(ShopDay, RecordBatch)], now: DateTime<Utc>) -> Result<(), FeatureError> {
         // A view of the past is computed from, not written to.
         if sets.is_empty() || self.warehouse.is_read_only() {
             return Ok(());
         }
-        let days: Vec<String> = sets.iter().map(|set| format!("date '{}'", set.as_of)).collect();
-        let slice = format!("definitions_version = '{}' and as_of in ({})", self.definitions.version(), days.join(", "));
+        let version = self.definitions.version();
+        let days: Vec<String> = sets.iter().map(|(day, _)| format!("date '{day}'")).collect();
+        let slice = format!("definitions_version = '{version}' and as_of in ({})", days.join(", "));
         // Rows first, lineage last: a set counts as stored only once its lineage is there.
-        let batches = sets.iter().map(to_batch).collect::<Result<Vec<_>, _>>()?;
+        let batches = sets.iter().map(|(day, batch)| dated(batch, version, *day)).collect::<Result<Vec<_>, _>>()?;
         self.warehouse.replace_where(TABLE, &slice, batches, &["definitions_version", "as_of"]).await?;
-        self.warehouse.replace_where(LINEAGE, &slice, vec![lineage(panel, sets, now)?], &["definitions_version", "as_of"]).await?;
+        let lineage = lineage(panel, version, sets, now)?;
+        self.warehouse.replace_where(LINEAGE, &slice, vec![lineage], &["definitions_version", "as_of"]).await?;
         Ok(())
     }
 }
@@ -197,29 +213,20 @@ fn engine(error: arrow::error::ArrowError) -> FeatureError {
     FeatureError::Engine { what: "a batch of features".into(), source: error.into() }
 }
 
-fn to_batch(set: &FeatureSet) -> Result<RecordBatch, FeatureError> {
-    let rows = set.len();
-    let mut fields = vec![
-        Field::new("definitions_version", DataType::Utf8, false),
-        Field::new("as_of", DataType::Date32, false),
-        Field::new("product_id", DataType::Int64, false),
-        Field::new("category_id", DataType::Int64, false),
-    ];
-    let mut columns: Vec<ArrayRef> = vec![
-        Arc::new(StringArray::from(vec![set.version.as_str(); rows])),
-        Arc::new(Date32Array::from(vec![set.as_of.epoch_days(); rows])),
-        Arc::new(set.products.iter().map(|id| id.get()).collect::<Int64Array>()),
-        Arc::new(set.categories.iter().map(|id| id.get()).collect::<Int64Array>()),
-    ];
-    for (at, name) in set.names.iter().enumerate() {
-        fields.push(Field::new(name, DataType::Float32, true));
-        let value = |row: usize| Some(set.row(row)[at]).filter(|value| !value.is_nan());
-        columns.push(Arc::new((0..rows).map(value).collect::<Float32Array>()));
+/// A computed set with its version and day.
+fn dated(set: &RecordBatch, version: &str, day: ShopDay) -> Result<RecordBatch, FeatureError> {
+    let rows = set.num_rows();
+    let mut fields = vec![Field::new("definitions_version", DataType::Utf8, false), Field::new("as_of", DataType::Date32, false)];
+    let mut columns: Vec<ArrayRef> =
+        vec![Arc::new(StringArray::from(vec![version; rows])), Arc::new(Date32Array::from(vec![day.epoch_days(); rows]))];
+    for (field, column) in set.schema().fields().iter().zip(set.columns()) {
+        fields.push(Field::new(field.name(), field.data_type().clone(), !IDS.contains(&field.name().as_str())));
+        columns.push(column.clone());
     }
     RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).map_err(engine)
 }
 
-fn lineage(panel: &Panel, sets: &[FeatureSet], now: DateTime<Utc>) -> Result<RecordBatch, FeatureError> {
+fn lineage(panel: &Panel, version: &str, sets: &[(ShopDay, RecordBatch)], now: DateTime<Utc>) -> Result<RecordBatch, FeatureError> {
     let versions = serde_json::to_string(&panel.source().warehouse_versions).unwrap_or_default();
     let schema = Schema::new(vec![
         Field::new("definitions_version", DataType::Utf8, false),
@@ -229,9 +236,9 @@ fn lineage(panel: &Panel, sets: &[FeatureSet], now: DateTime<Utc>) -> Result<Rec
         Field::new("computed_at", DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())), false),
     ]);
     let columns: Vec<ArrayRef> = vec![
-        Arc::new(sets.iter().map(|set| Some(set.version.as_str())).collect::<StringArray>()),
-        Arc::new(sets.iter().map(|set| Some(set.as_of.epoch_days())).collect::<Date32Array>()),
-        Arc::new(sets.iter().map(|set| Some(set.len() as i64)).collect::<Int64Array>()),
+        Arc::new(StringArray::from(vec![version; sets.len()])),
+        Arc::new(sets.iter().map(|(day, _)| Some(day.epoch_days())).collect::<Date32Array>()),
+        Arc::new(sets.iter().map(|(_, set)| Some(set.num_rows() as i64)).collect::<Int64Array>()),
         Arc::new(StringArray::from(vec![versions.as_str(); sets.len()])),
         Arc::new(TimestampMicrosecondArray::from(vec![now.timestamp_micros(); sets.len()]).with_timezone("UTC")),
     ];

@@ -20,7 +20,8 @@ pub struct PanelSource {
 /// Sales (`panel`), the same by customer (`customer_sales`), promotions (`promotions`), products (`products`) and the
 /// parents of categories (`categories`) as tables of one query context.
 ///
-/// Days are whole numbers since 1970-01-01. `panel` has one row per product, day and day of becoming visible,
+/// Days are whole numbers since 1970-01-01. Sales and promotions lie in the order of their products, so that sums by product stay near
+/// each other in memory. `panel` has one row per product, day and day of becoming visible,
 /// `customer_sales` one per customer besides; sales without a customer are not in it. `products` says from which day on the
 /// catalogue had each (`known_from`).
 #[derive(Clone)]
@@ -45,7 +46,7 @@ impl Panel {
             select product_id, kind, coalesce(cast(strength as double), 1.0) as strength,
                    cast(starts_on as int) as starts, cast(ends_on as int) as ends,
                    cast(cast(to_local_time(arrow_cast(coalesce(announced_at, known_at), 'Timestamp(Microsecond, Some("ZONE"))')) as date) as int) + 1 as visible_from
-            from fact_promotions"#
+            from fact_promotions order by product_id, starts"#
                 .replace("ZONE", zone)
         } else {
             "select cast(0 as bigint) as product_id, '' as kind, 0.0 as strength, 0 as starts, 0 as ends, 0 as visible_from where false"
@@ -137,9 +138,9 @@ impl Panel {
         Ok(Self { context, ..self.clone() })
     }
 
-    /// A context of its own with the panel's tables, for intermediate ones.
-    pub(crate) async fn scratch(&self) -> Result<SessionContext, FeatureError> {
-        let context = SessionContext::new_with_config(self.context.copied_config());
+    /// A context of its own with the panel's tables, for intermediate ones. Its queries run on as many cores.
+    pub(crate) async fn scratch(&self, cores: usize) -> Result<SessionContext, FeatureError> {
+        let context = SessionContext::new_with_config(self.context.copied_config().with_target_partitions(cores));
         for (table, _) in TABLES {
             let provider = self.context.table_provider(table).await.while_computing(table)?;
             context.register_table(table, provider).while_computing(table)?;
@@ -180,7 +181,8 @@ const PANEL: &str = r"
       from (select distinct product_id, day, visible_from from sales) s
       join promotions p on p.product_id = s.product_id and s.day between p.starts and p.ends and p.visible_from <= s.visible_from
       group by s.product_id, s.day, s.visible_from) p
-      on p.product_id = s.product_id and p.day = s.day and p.visible_from = s.visible_from";
+      on p.product_id = s.product_id and p.day = s.day and p.visible_from = s.visible_from
+    order by s.product_id, s.category_id, s.day";
 
 /// A line of sales. It becomes visible on the day after both its own day and the day it became known.
 ///
@@ -195,7 +197,6 @@ const LINES: &str = r#"
       from fact_sales f join dim_category p on f.category_id = p.category_id
       where not p.is_excluded and p.forecast_category_id is not null"#;
 
-/// Sales by product and day.
 /// Products that the source has removed, and the first day that knows it.
 fn ended_sql(zone: &str) -> String {
     r#"
@@ -204,6 +205,7 @@ fn ended_sql(zone: &str) -> String {
         .replace("ZONE", zone)
 }
 
+/// Sales by product and day.
 fn sales_sql(zone: &str) -> String {
     format!(
         "select product_id, category_id, day, visible_from, sum(amount) as amount, sum(quantity) as quantity,
@@ -217,7 +219,8 @@ fn sales_sql(zone: &str) -> String {
 fn customer_sales_sql(zone: &str) -> String {
     format!(
         "select product_id, customer_id, day, visible_from, sum(amount) as amount
-         from ({LINES}) where customer_id is not null group by product_id, customer_id, day, visible_from"
+         from ({LINES}) where customer_id is not null group by product_id, customer_id, day, visible_from
+         order by product_id, customer_id, day"
     )
     .replace("ZONE", zone)
 }

@@ -111,7 +111,7 @@ impl Forecaster<'_> {
         let mut launch_weights: BTreeMap<String, f64> = BTreeMap::new();
         let mut models: Option<FrameModels> = None;
         let mut importance = Importances::default();
-        for origin in &backtest.origins {
+        for (at, origin) in backtest.origins.iter().enumerate() {
             progress(&format!("origin {origin}"));
             let scored = self.newest_scored(frame, &earlier, *origin).await?;
             let former = models.as_ref().and_then(FrameModels::dear);
@@ -124,7 +124,7 @@ impl Forecaster<'_> {
                 importance.add(trained.importance());
                 models = Some(trained);
             }
-            let set = self.set(*origin, now).await?;
+            let set = self.set_among(&backtest.origins, at, now).await?;
             let rows = self.rows(&set, frame).await?;
             let candidates = self.candidates(&rows, models.as_ref()).await?;
             let forecast = tokio::task::block_in_place(|| learned.forecast(&rows, candidates, Origin::Backtest, Stage::Models));

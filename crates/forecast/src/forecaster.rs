@@ -78,6 +78,11 @@ pub(crate) struct FrameForecast {
     pub(crate) based_on: TimeFrame,
 }
 
+/// How many feature sets are computed side by side: more hold more memory and gain little.
+pub(crate) fn sets_at_once() -> usize {
+    std::thread::available_parallelism().map_or(1, |cores| cores.get().min(4))
+}
+
 /// A forecast with the truth of its period.
 pub(crate) type ScoredPeriod = (ForecastPeriod, sellcast_features::Target);
 
@@ -153,16 +158,30 @@ impl<'a> Forecaster<'a> {
 
     /// The features at `day`, computed where they are not stored yet.
     pub(crate) async fn set(&self, day: ShopDay, now: DateTime<Utc>) -> Result<Arc<FeatureSet>, ForecastError> {
-        if let Some(set) = self.kept.get(day) {
-            return Ok(set);
-        }
-        let mut set = OfflineStore::new(self.warehouse, &self.definitions).sets(&self.panel, &[day], now).await?.swap_remove(0);
-        if let Some(hidden) = &self.hidden {
-            hidden.hide(&set.names, &mut set.values);
-        }
-        let set = Arc::new(set);
-        self.kept.put(&set);
-        Ok(set)
+        Ok(self.sets(&[day], now).await?.swap_remove(0))
+    }
+
+    /// The features at a few days, at most [`sets_at_once`], in their order.
+    pub(crate) async fn sets(&self, days: &[ShopDay], now: DateTime<Utc>) -> Result<Vec<Arc<FeatureSet>>, ForecastError> {
+        let kept: Vec<_> = days.iter().map(|day| self.kept.get(*day)).collect();
+        let missing: Vec<ShopDay> = days.iter().zip(&kept).filter(|(_, kept)| kept.is_none()).map(|(day, _)| *day).collect();
+        let read = OfflineStore::new(self.warehouse, &self.definitions).sets(&self.panel, &missing, now).await?;
+        let mut read = read.into_iter().map(|mut set| {
+            if let Some(hidden) = &self.hidden {
+                hidden.hide(&set.names, &mut set.values);
+            }
+            let set = Arc::new(set);
+            self.kept.put(&set);
+            set
+        });
+        Ok(kept.into_iter().filter_map(|kept| kept.or_else(|| read.next())).collect())
+    }
+
+    /// The features at `days[at]`, of days that are asked for one after the other: computed beside its neighbours.
+    pub(crate) async fn set_among(&self, days: &[ShopDay], at: usize, now: DateTime<Utc>) -> Result<Arc<FeatureSet>, ForecastError> {
+        let many = sets_at_once();
+        let first = at - at % many;
+        Ok(self.sets(&days[first..(first + many).min(days.len())], now).await?.swap_remove(at - first))
     }
 
     /// Forecasts of averages at past origins with their truth, to learn from where the ledger has none of a frame yet.

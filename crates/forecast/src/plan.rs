@@ -32,7 +32,7 @@ pub struct Calibration {
 const fn shape(frame: TimeFrame) -> (usize, usize, i64) {
     match frame {
         TimeFrame::Day => (14, 7, 1),
-        TimeFrame::Week => (16, 8, 7),
+        TimeFrame::Week => (12, 8, 7),
         TimeFrame::Month => (12, 6, 7),
         _ => (10, 5, 7),
     }

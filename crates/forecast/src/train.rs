@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::dear::DearModels;
 use crate::error::ForecastError;
-use crate::forecaster::Forecaster;
+use crate::forecaster::{Forecaster, sets_at_once};
 use crate::hedge::Hedge;
 use crate::learn::Learned;
 use crate::ledger::ForecastPeriod;
@@ -278,14 +278,15 @@ impl Forecaster<'_> {
         let started = std::time::Instant::now();
         let mut share = None;
         let mut training = TrainingRows::default();
-        for origin in origins {
-            let set = self.set(*origin, now).await?;
-            // Dormant products are sampled anyway; about half of the rows are theirs.
-            let share = *share.get_or_insert_with(|| (MOST_ROWS as f64 / (set.len() as f64 * origins.len() as f64 * 0.6)).min(1.0));
-            let (chosen, weights) = drawn(&set, share);
-            let rows = Rows::chosen(&set, chosen, frame, &self.calendar, self.panel.first_day());
-            let target = Target::load(&self.panel, rows.period, Some(as_of)).await?;
-            training.add(&rows, &weights, &target, &start(&rows));
+        for some in origins.chunks(sets_at_once()) {
+            for set in self.sets(some, now).await? {
+                // Dormant products are sampled anyway; about half of the rows are theirs.
+                let share = *share.get_or_insert_with(|| (MOST_ROWS as f64 / (set.len() as f64 * origins.len() as f64 * 0.6)).min(1.0));
+                let (chosen, weights) = drawn(&set, share);
+                let rows = Rows::chosen(&set, chosen, frame, &self.calendar, self.panel.first_day());
+                let target = Target::load(&self.panel, rows.period, Some(as_of)).await?;
+                training.add(&rows, &weights, &target, &start(&rows));
+            }
         }
         let chosen = dear.as_ref().and_then(DearModels::chosen);
         let enabled = chosen.map_or(self.settings.models, |chosen| self.settings.models.with(chosen));
@@ -355,8 +356,8 @@ impl Forecaster<'_> {
     ) -> Result<Vec<ForecastPeriod>, ForecastError> {
         let stage = if models.is_some() { Stage::Models } else { Stage::Baselines };
         let mut forecasts = Vec::with_capacity(origins.len());
-        for origin in origins {
-            let set = self.set(*origin, now).await?;
+        for at in 0..origins.len() {
+            let set = self.set_among(origins, at, now).await?;
             // Averages alone are for the first page, which does not wait for launch curves.
             let rows = match models {
                 Some(_) => self.rows(&set, frame).await?,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
 use sellcast_domain::{Metrics, Money, PredictionDocument, Stage, TimeFrame};
-use sellcast_features::{Definitions, OfflineStore};
+use sellcast_features::{Definitions, FeatureSet, OfflineStore, Panel};
 use sellcast_forecast::{Backtest, Forecaster, FrameModels, Groups, Ledger};
 
 use crate::shop::{SETTINGS, heading, ready};
@@ -103,6 +103,28 @@ async fn features_of_a_publication_are_computed_once() -> Result<()> {
     let kept = shop.warehouse.session().await?.sql("select as_of from feature_sets").await?.count().await?;
     // The first commit is version 0.
     assert!(written < kept as u64, "{kept} sets in {} commits: one was computed again", written + 1);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn several_sets_are_computed_side_by_side_and_written_at_once() -> Result<()> {
+    let shop = ready(60).await?;
+    let (definitions, panel) = (Definitions::current(), Panel::load(&shop.warehouse).await?);
+    let store = OfflineStore::new(&shop.warehouse, &definitions);
+    let days = [7, 14, 21, 3].map(|back| shop.end - back);
+    let now = shop.end.starts_at(shop.zone);
+    store.sets(&panel, &days[1..2], now).await?;
+    let before = shop.warehouse.newest_versions().await?["feature_sets"];
+    let sets = store.sets(&panel, &days, now).await?;
+    assert_eq!(shop.warehouse.newest_versions().await?["feature_sets"], before + 1, "one commit for the three that were missing");
+    let again = store.sets(&panel, &days, now).await?;
+    assert_eq!(shop.warehouse.newest_versions().await?["feature_sets"], before + 1, "all are stored now");
+    let bits = |set: &FeatureSet| set.values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
+    for ((day, set), read) in days.iter().zip(&sets).zip(&again) {
+        let alone = FeatureSet::compute(&panel, &definitions, *day).await?;
+        assert_eq!((set.as_of, &set.products, &set.categories), (*day, &alone.products, &alone.categories));
+        assert!(bits(set) == bits(&alone) && bits(read) == bits(&alone), "{day}: the same to the last bit");
+    }
     Ok(())
 }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{Schema, SchemaRef};
 use chrono::Duration;
 use datafusion::datasource::MemTable;
 use datafusion::prelude::{DataFrame, SessionContext};
@@ -15,6 +15,8 @@ use deltalake::kernel::StructType;
 use deltalake::kernel::engine::arrow_conversion::TryIntoKernel;
 use deltalake::operations::optimize::OptimizeType;
 use deltalake::operations::write::{SchemaMode, WriteBuilder};
+use deltalake::parquet::basic::Compression;
+use deltalake::parquet::file::properties::WriterProperties;
 use deltalake::protocol::SaveMode;
 use deltalake::{DeltaTable, DeltaTableError, ensure_table_uri};
 use object_store::ObjectStore;
@@ -306,8 +308,10 @@ impl Lake {
             None => self.unloaded(name).await?,
         };
         let snapshot = table.snapshot().ok().map(|state| state.snapshot().clone());
+        let properties = properties(rows.schema().as_arrow());
         let (state, plan) = rows.into_parts();
         let write = WriteBuilder::new(table.log_store(), snapshot.clone()).with_input_plan(plan).with_session_state(Arc::new(state));
+        let write = write.with_writer_properties(properties);
         Ok(if snapshot.is_none() { write.with_partition_columns(partition_by.iter().copied()).with_table_name(name) } else { write })
     }
 
@@ -321,6 +325,14 @@ impl Lake {
         self.seen.lock().await.insert(name.to_owned(), table);
         version
     }
+}
+
+/// As Delta writes by itself, but for dictionaries of real numbers: nearly every one is another, and looking each up takes longer than
+/// all the rest of writing it.
+fn properties(schema: &Schema) -> WriterProperties {
+    let properties = WriterProperties::builder().set_compression(Compression::SNAPPY);
+    let reals = schema.fields().iter().filter(|field| field.data_type().is_floating());
+    reals.fold(properties, |properties, field| properties.set_column_dictionary_enabled(field.name().as_str().into(), false)).build()
 }
 
 /// What a merge does with matching and with new rows.

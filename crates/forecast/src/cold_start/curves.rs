@@ -25,8 +25,19 @@ const KNOWN_BANDS: [i32; 3] = [7, 28, 91];
 /// A product that more likely than not sells nothing is best expected at nothing.
 pub(crate) const LIKELY: f64 = 0.5;
 
+/// A launch of some age: what became of it in the period after.
+struct Launch<'a> {
+    newcomer: &'a Newcomer,
+    /// What its category sold in that period, more than nothing.
+    sold: f64,
+    amount: f64,
+    /// Repeats until then.
+    repeats: f64,
+}
+
 /// What launches of one age have in common.
-struct Stage {
+struct Stage<'a> {
+    launches: BTreeMap<CategoryId, Vec<Launch<'a>>>,
     /// By category: mean share of the category's sales, and mean repeats until then.
     means: BTreeMap<CategoryId, (f64, f64)>,
     /// Mean amount and repeats in the whole shop.
@@ -40,7 +51,7 @@ pub(crate) struct Curves<'a> {
     newcomers: &'a Newcomers,
     days: i32,
     launches: BTreeMap<CategoryId, Vec<&'a Newcomer>>,
-    stages: BTreeMap<i32, Option<Stage>>,
+    stages: BTreeMap<i32, Option<Stage<'a>>>,
 }
 
 impl<'a> Curves<'a> {
@@ -53,43 +64,48 @@ impl<'a> Curves<'a> {
     }
 
     /// Launches of a category that were at least `age` days old, a period ago.
-    fn completed(&self, category: CategoryId, age: i32) -> impl Iterator<Item = (&'a Newcomer, f64)> + '_ {
+    fn completed(&self, category: CategoryId, launches: &[&'a Newcomer], age: i32) -> Vec<Launch<'a>> {
         let sales = self.newcomers.sold(category);
-        let lived = move |newcomer: &&'a Newcomer| {
+        let lived = |newcomer: &&'a Newcomer| {
             let from = newcomer.first? + age;
             let sold = sales.amount(from, from + self.days);
-            (from + self.days <= self.newcomers.as_of && sold > 0.0).then_some((*newcomer, sold))
+            let amount = || newcomer.amount(age, age + self.days).max(0.0);
+            (from + self.days <= self.newcomers.as_of && sold > 0.0).then(|| Launch {
+                newcomer,
+                sold,
+                amount: amount(),
+                repeats: newcomer.repeats(age),
+            })
         };
-        self.launches.get(&category).into_iter().flatten().filter_map(lived)
+        launches.iter().filter_map(lived).collect()
     }
 
-    fn stage(&self, age: i32) -> Option<Stage> {
-        let (days, mut shop, mut count) = (self.days, (0.0, 0.0), 0_usize);
-        let mut sums: BTreeMap<CategoryId, (f64, f64, f64)> = BTreeMap::new();
-        for category in self.launches.keys() {
-            for (newcomer, sold) in self.completed(*category, age) {
-                let (amount, repeats) = (newcomer.amount(age, age + days).max(0.0), newcomer.repeats(age));
-                shop = (shop.0 + amount, shop.1 + repeats);
-                count += 1;
-                let sum = sums.entry(*category).or_default();
-                *sum = (sum.0 + amount / sold, sum.1 + repeats, sum.2 + 1.0);
-            }
-        }
+    fn stage(&self, age: i32) -> Option<Stage<'a>> {
+        let completed = |(category, launches): (&CategoryId, &Vec<&'a Newcomer>)| (*category, self.completed(*category, launches, age));
+        let launches: BTreeMap<CategoryId, Vec<Launch<'a>>> = self.launches.iter().map(completed).collect();
+        let count: usize = launches.values().map(Vec::len).sum();
         if count < LEAST {
             return None;
+        }
+        let mut shop = (0.0, 0.0);
+        let mut sums: BTreeMap<CategoryId, (f64, f64, f64)> = BTreeMap::new();
+        for (category, launches) in launches.iter().filter(|(_, launches)| !launches.is_empty()) {
+            let sum = sums.entry(*category).or_default();
+            for Launch { sold, amount, repeats, .. } in launches {
+                shop = (shop.0 + amount, shop.1 + repeats);
+                *sum = (sum.0 + amount / sold, sum.1 + repeats, sum.2 + 1.0);
+            }
         }
         let shop = (shop.0 / count as f64, shop.1 / count as f64);
         let means = sums.into_iter().map(|(category, (share, repeats, launches))| {
             let prior = self.share_of(category, shop.0);
             (category, ((share + PRIOR * prior) / (launches + PRIOR), (repeats + PRIOR * shop.1) / (launches + PRIOR)))
         });
-        let mut stage = Stage { means: means.collect(), shop, steady: 1.0 };
+        let mut stage = Stage { launches, means: means.collect(), shop, steady: 1.0 };
         // An even sample tells one number as well as all of them do.
         let mut cases = Vec::new();
         for (category, mean) in &stage.means {
-            for (newcomer, sold) in self.completed(*category, age) {
-                cases.push((newcomer.amount(age, age + days).max(0.0), mean.0 * sold, newcomer.repeats(age), mean.1));
-            }
+            cases.extend(stage.launches[category].iter().map(|launch| (launch.amount, mean.0 * launch.sold, launch.repeats, mean.1)));
         }
         let step = cases.len().div_ceil(SAMPLE).max(1);
         let deviance = |steady: f64| -> f64 {
@@ -124,19 +140,18 @@ impl<'a> Curves<'a> {
         amount
     }
 
-    fn amount_by(&self, stage: &Stage, newcomer: &Newcomer, age: i32) -> f64 {
+    fn amount_by(&self, stage: &Stage<'_>, newcomer: &Newcomer, age: i32) -> f64 {
         let words = &self.newcomers.words;
-        let others = self.completed(newcomer.category, age).filter(|(other, _)| other.id != newcomer.id);
-        let like: Vec<(f64, &Newcomer, f64)> =
-            others.map(|(other, sold)| (words.likeness(&newcomer.description, &other.description), other, sold)).collect();
-        let most = like.iter().map(|(likeness, ..)| *likeness).fold(0.0, f64::max);
+        let others = stage.launches.get(&newcomer.category).into_iter().flatten().filter(|other| other.newcomer.id != newcomer.id);
+        let like: Vec<(f64, &Launch<'_>)> =
+            others.map(|other| (words.likeness(&newcomer.description, &other.newcomer.description), other)).collect();
+        let most = like.iter().map(|(likeness, _)| *likeness).fold(0.0, f64::max);
         let prior = || (self.share_of(newcomer.category, stage.shop.0), stage.shop.1);
         let mean = stage.means.get(&newcomer.category).copied().unwrap_or_else(prior);
         let mut sums = (PRIOR * mean.0, PRIOR * mean.1, PRIOR);
-        for (likeness, other, sold) in like.iter().filter(|(likeness, ..)| *likeness > 0.0) {
+        for (likeness, other) in like.iter().filter(|(likeness, _)| *likeness > 0.0) {
             let weight = (likeness / most).powi(2);
-            let share = other.amount(age, age + self.days).max(0.0) / sold;
-            sums = (sums.0 + weight * share, sums.1 + weight * other.repeats(age), sums.2 + weight);
+            sums = (sums.0 + weight * (other.amount / other.sold), sums.1 + weight * other.repeats, sums.2 + weight);
         }
         let (share, repeats) = (sums.0 / sums.2, sums.1 / sums.2);
         let scale = (newcomer.repeats(age) + stage.steady) / (repeats + stage.steady);
