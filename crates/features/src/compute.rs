@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::compute::concat_batches;
 use arrow::datatypes::{Float32Type, Int64Type};
+use datafusion::common::DataFusionError;
+use datafusion::common::runtime::SpawnedTask;
 use sellcast_domain::{CategoryId, ProductId, ShopDay};
 
 use crate::definitions::{DefinitionKind, Definitions, PART, STAGES, StageForm};
@@ -38,13 +40,27 @@ impl FeatureSet {
         Self::from_batch(&batch, definitions, as_of)
     }
 
+    /// Sets of several panels or days, in their order. One on each core costs less than one after the other on all of them.
+    pub(crate) async fn side_by_side(of: Vec<(Panel, ShopDay)>, definitions: &Definitions) -> Result<Vec<RecordBatch>, FeatureError> {
+        let each = (cores() / of.len().max(1)).max(1);
+        let start = |(panel, day): (Panel, ShopDay)| {
+            let definitions = definitions.clone();
+            (day, SpawnedTask::spawn(async move { Self::compute_batch(&panel, &definitions, day, each).await }))
+        };
+        let computing: Vec<_> = of.into_iter().map(start).collect();
+        let mut batches = Vec::with_capacity(computing.len());
+        for (day, computing) in computing {
+            let ended = computing.join_unwind().await.map_err(|error| FeatureError::Engine {
+                what: format!("features at {day}"),
+                source: DataFusionError::ExecutionJoin(Box::new(error)),
+            });
+            batches.push(ended??);
+        }
+        Ok(batches)
+    }
+
     /// The set as the engine gives it, on as many cores: `product_id`, `category_id` and the features, missing values null.
-    pub(crate) async fn compute_batch(
-        panel: &Panel,
-        definitions: &Definitions,
-        as_of: ShopDay,
-        cores: usize,
-    ) -> Result<RecordBatch, FeatureError> {
+    async fn compute_batch(panel: &Panel, definitions: &Definitions, as_of: ShopDay, cores: usize) -> Result<RecordBatch, FeatureError> {
         let what = || format!("features at {as_of}");
         let fill = |sql: &str| {
             let history_weeks = (panel.history_days(as_of) as f64 / 7.0).max(1.0);
@@ -121,7 +137,7 @@ impl FeatureSet {
 }
 
 /// The cores of this machine.
-pub(crate) fn cores() -> usize {
+fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 

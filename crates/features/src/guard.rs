@@ -13,8 +13,10 @@ use crate::panel::Panel;
 /// # Errors
 /// [`FeatureError::Leak`] names the first feature that differs.
 pub async fn check_for_leaks(panel: &Panel, definitions: &Definitions, as_of: ShopDay) -> Result<(), FeatureError> {
-    let whole = FeatureSet::compute(panel, definitions, as_of).await?;
-    let hidden = FeatureSet::compute(&panel.truncated(as_of).await?, definitions, as_of).await?;
+    let panels = vec![(panel.clone(), as_of), (panel.truncated(as_of).await?, as_of)];
+    let batches = FeatureSet::side_by_side(panels, definitions).await?;
+    let set = |at: usize| FeatureSet::from_batch(&batches[at], definitions, as_of);
+    let (whole, hidden) = (set(0)?, set(1)?);
     if whole.products != hidden.products {
         return Err(FeatureError::Leak { feature: "the list of products".into(), as_of, products: whole.len().abs_diff(hidden.len()) });
     }

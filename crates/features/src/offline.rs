@@ -8,13 +8,11 @@ use arrow::array::{Array, ArrayRef, AsArray, Date32Array, Int64Array, RecordBatc
 use arrow::compute::{cast, concat_batches};
 use arrow::datatypes::{DataType, Date32Type, Field, Int64Type, Schema, TimeUnit};
 use chrono::{DateTime, Utc};
-use datafusion::common::DataFusionError;
-use datafusion::common::runtime::SpawnedTask;
 use datafusion::prelude::SessionContext;
 use sellcast_domain::{ProductId, ShopDay};
 use sellcast_warehouse::Warehouse;
 
-use crate::compute::{FeatureSet, cores};
+use crate::compute::FeatureSet;
 use crate::definitions::Definitions;
 use crate::error::{Context, FeatureError};
 use crate::panel::Panel;
@@ -49,30 +47,13 @@ impl<'a> OfflineStore<'a> {
         let started = std::time::Instant::now();
         let stored = self.stored(days).await?;
         let missing: Vec<ShopDay> = days.iter().zip(&stored).filter(|(_, found)| found.is_none()).map(|(day, _)| *day).collect();
-        let fresh = self.compute(panel, &missing).await?;
+        let batches = FeatureSet::side_by_side(missing.iter().map(|day| (panel.clone(), *day)).collect(), self.definitions).await?;
+        let fresh: Vec<(ShopDay, RecordBatch)> = missing.into_iter().zip(batches).collect();
         let computed = started.elapsed();
         self.write(panel, &fresh, now).await?;
         tracing::debug!(asked = days.len(), fresh = fresh.len(), ?computed, written = ?started.elapsed(), "feature sets");
         let mut fresh = fresh.iter().map(|(day, batch)| FeatureSet::from_batch(batch, self.definitions, *day));
         stored.into_iter().filter_map(|found| found.map(Ok).or_else(|| fresh.next())).collect()
-    }
-
-    /// Sets that are not stored. One on each core costs less than one after the other on all of them.
-    async fn compute(&self, panel: &Panel, days: &[ShopDay]) -> Result<Vec<(ShopDay, RecordBatch)>, FeatureError> {
-        let each = (cores() / days.len().max(1)).max(1);
-        let compute = |day: ShopDay| {
-            let (panel, definitions) = (panel.clone(), self.definitions.clone());
-            SpawnedTask::spawn(async move { FeatureSet::compute_batch(&panel, &definitions, day, each).await })
-        };
-        let mut batches = Vec::with_capacity(days.len());
-        for (day, computing) in days.iter().zip(days.iter().map(|day| compute(*day)).collect::<Vec<_>>()) {
-            let batch = computing.join_unwind().await.map_err(|error| FeatureError::Engine {
-                what: format!("features at {day}"),
-                source: DataFusionError::ExecutionJoin(Box::new(error)),
-            })?;
-            batches.push((*day, batch?));
-        }
-        Ok(batches)
     }
 
     /// The set at `day` as it is stored, if it is.

@@ -165,7 +165,11 @@ impl<'a> Forecaster<'a> {
     pub(crate) async fn sets(&self, days: &[ShopDay], now: DateTime<Utc>) -> Result<Vec<Arc<FeatureSet>>, ForecastError> {
         let kept: Vec<_> = days.iter().map(|day| self.kept.get(*day)).collect();
         let missing: Vec<ShopDay> = days.iter().zip(&kept).filter(|(_, kept)| kept.is_none()).map(|(day, _)| *day).collect();
-        let read = OfflineStore::new(self.warehouse, &self.definitions).sets(&self.panel, &missing, now).await?;
+        let read = if missing.is_empty() {
+            Vec::new()
+        } else {
+            OfflineStore::new(self.warehouse, &self.definitions).sets(&self.panel, &missing, now).await?
+        };
         let mut read = read.into_iter().map(|mut set| {
             if let Some(hidden) = &self.hidden {
                 hidden.hide(&set.names, &mut set.values);

@@ -69,12 +69,9 @@ impl<'a> Curves<'a> {
         let lived = |newcomer: &&'a Newcomer| {
             let from = newcomer.first? + age;
             let sold = sales.amount(from, from + self.days);
-            let amount = || newcomer.amount(age, age + self.days).max(0.0);
-            (from + self.days <= self.newcomers.as_of && sold > 0.0).then(|| Launch {
-                newcomer,
-                sold,
-                amount: amount(),
-                repeats: newcomer.repeats(age),
+            (from + self.days <= self.newcomers.as_of && sold > 0.0).then(|| {
+                let amount = newcomer.amount(age, age + self.days).max(0.0);
+                Launch { newcomer, sold, amount, repeats: newcomer.repeats(age) }
             })
         };
         launches.iter().filter_map(lived).collect()
