@@ -181,11 +181,11 @@ impl<'a> Forecaster<'a> {
         Ok(kept.into_iter().filter_map(|kept| kept.or_else(|| read.next())).collect())
     }
 
-    /// The features at `days[at]`, of days that are asked for one after the other: computed beside its neighbours.
+    /// The features at `days[at]`, of days that are asked for one after the other: the first of each few is computed beside the next.
     pub(crate) async fn set_among(&self, days: &[ShopDay], at: usize, now: DateTime<Utc>) -> Result<Arc<FeatureSet>, ForecastError> {
-        let many = sets_at_once();
-        let first = at - at % many;
-        Ok(self.sets(&days[first..(first + many).min(days.len())], now).await?.swap_remove(at - first))
+        // The others are kept or at least stored by now.
+        let few = if at.is_multiple_of(sets_at_once()) { sets_at_once().min(days.len() - at) } else { 1 };
+        Ok(self.sets(&days[at..at + few], now).await?.swap_remove(0))
     }
 
     /// Forecasts of averages at past origins with their truth, to learn from where the ledger has none of a frame yet.
