@@ -140,7 +140,7 @@ impl Panel {
 
     /// A context of its own with the panel's tables, for intermediate ones. Its queries run on as many cores.
     pub(crate) async fn scratch(&self, cores: usize) -> Result<SessionContext, FeatureError> {
-        let context = SessionContext::new_with_config(self.context.copied_config().with_target_partitions(cores));
+        let context = SessionContext::new_with_config(self.context.copied_config().with_target_partitions(cores).with_batch_size(BATCH));
         for (table, _) in TABLES {
             let provider = self.context.table_provider(table).await.while_computing(table)?;
             context.register_table(table, provider).while_computing(table)?;
@@ -148,6 +148,10 @@ impl Panel {
         Ok(context)
     }
 }
+
+/// Rows a step of a query works on: as many as a large shop has products. A set has more than a hundred columns, and in batches of 8,192
+/// rows each of its sorts merged them row by row.
+const BATCH: usize = 65_536;
 
 /// What of a table belongs to the past.
 #[derive(Clone, Copy)]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use sellcast_domain::{CategoryId, ProductId};
 
-use crate::calibration::{Field, ListItems, Simulated, Spread, Sums, Totals, common_quantile, mix, simulate, sums};
+use crate::calibration::{Field, ListItems, Simulated, Spread, Sums, Totals, common_quantile, mix, simulate, sums, sums_of};
 use crate::candidates::disagreement;
 use crate::cold_start::{LaunchWeights, Launches};
 use crate::hedge::Hedge;
@@ -93,7 +93,7 @@ pub(crate) fn plain(candidates: &BTreeMap<String, Vec<f32>>, categories: &[Categ
 
 /// Each candidate's sums by category.
 pub(crate) fn candidate_sums(candidates: &BTreeMap<String, Vec<f32>>, categories: &[CategoryId]) -> BTreeMap<String, Sums> {
-    candidates.iter().map(|(model, amounts)| (model.clone(), sums(categories, amounts))).collect()
+    candidates.keys().cloned().zip(sums_of(categories, candidates.values().map(Vec::as_slice))).collect()
 }
 
 /// Products' forecasts summed by category, the categories forming one list.

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
 
 use sellcast_domain::{CategoryId, Period, ProductId, ShopDay, TimeFrame};
 use sellcast_features::{CALENDAR_FEATURES, Calendar, FeatureSet, Target};
@@ -113,7 +114,8 @@ pub(crate) fn column(names: &[String], values: &[f32], name: &str) -> Vec<f32> {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct TrainingRows {
     pub(crate) names: Vec<String>,
-    pub(crate) values: Vec<f32>,
+    /// Row-major; shared with the matrices that models train on, because they are hundreds of megabytes.
+    pub(crate) values: Arc<Vec<f32>>,
     pub(crate) amounts: Vec<f32>,
     pub(crate) quantities: Vec<f32>,
     pub(crate) weights: Vec<f32>,
@@ -153,7 +155,7 @@ impl TrainingRows {
         chosen.iter().for_each(|row| values.extend_from_slice(self.row(*row)));
         Self {
             names: self.names.clone(),
-            values,
+            values: Arc::new(values),
             amounts: pick(&self.amounts, chosen),
             quantities: pick(&self.quantities, chosen),
             weights: pick(&self.weights, chosen),
@@ -165,12 +167,17 @@ impl TrainingRows {
         }
     }
 
+    /// Makes room for as many more values. They would be moved time and again while they grow.
+    pub(crate) fn reserve(&mut self, values: usize) {
+        Arc::make_mut(&mut self.values).reserve(values);
+    }
+
     /// Adds rows of one origin with their truth. Each counts as much as its weight says.
     pub(crate) fn add(&mut self, rows: &Rows, weights: &[f32], target: &Target, starts: &[f64]) {
         self.names.clone_from(&rows.names);
         let ranks = true_ranks(target);
         let truth = |product: &ProductId| target.rows.get(product);
-        self.values.extend_from_slice(&rows.values);
+        Arc::make_mut(&mut self.values).extend_from_slice(&rows.values);
         // The loss is for amounts that are not negative; a period of returns alone counts as nothing sold.
         self.amounts.extend(rows.products.iter().map(|product| truth(product).map_or(0.0, |t| t.amount.max(0.0) as f32)));
         self.quantities.extend(rows.products.iter().map(|product| truth(product).map_or(0.0, |t| t.quantity.max(0.0) as f32)));
@@ -195,7 +202,7 @@ pub(crate) fn drawn(set: &FeatureSet, share: f64) -> (Vec<usize>, Vec<f32>) {
     drawn.unzip()
 }
 
-fn pick<T: Copy>(values: &[T], chosen: &[usize]) -> Vec<T> {
+pub(crate) fn pick<T: Copy>(values: &[T], chosen: &[usize]) -> Vec<T> {
     chosen.iter().map(|at| values[*at]).collect()
 }
 

@@ -25,7 +25,7 @@ use crate::plan::{Calibration, FramePlan};
 use crate::rows::{Rows, TrainingRows, drawn};
 
 /// Most rows that a model trains on; beyond it products are sampled.
-const MOST_ROWS: usize = 250_000;
+const MOST_ROWS: usize = 200_000;
 
 /// The trained models of one frame: the core and whatever else was enabled.
 #[derive(Clone, Debug)]
@@ -285,6 +285,10 @@ impl Forecaster<'_> {
                 let (chosen, weights) = drawn(&set, share);
                 let rows = Rows::chosen(&set, chosen, frame, &self.calendar, self.panel.first_day());
                 let target = Target::load(&self.panel, rows.period, Some(as_of)).await?;
+                if training.len() == 0 {
+                    // Other days have about as many.
+                    training.reserve(rows.values.len() * origins.len());
+                }
                 training.add(&rows, &weights, &target, &start(&rows));
             }
         }

@@ -30,7 +30,28 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const LOG: &str = "warn,sellcast=info,sqlx=error,scylla=off,buoyant_kernel=off,delta_kernel=off,buoyant_kernel_engine=off,\
                    deltalake_core::operations::merge=error";
 
+/// After how many milliseconds memory that nothing uses goes back to the system. By default after one second, only to be
+/// asked for again by the next training: a sixth of a back-test's processor time went into pages handed over anew.
+const PURGE_DELAY: (&str, &str) = ("MIMALLOC_PURGE_DELAY", "60000");
+
+/// Begins the process again with [`PURGE_DELAY`] in its environment, unless it is set: the allocator reads it before `main`.
+#[cfg(unix)]
+fn keep_memory_longer() {
+    use std::os::unix::process::CommandExt;
+
+    let (name, delay) = PURGE_DELAY;
+    if std::env::var_os(name).is_none()
+        && let Ok(program) = std::env::current_exe()
+    {
+        let error = std::process::Command::new(program).args(std::env::args_os().skip(1)).env(name, delay).exec();
+        // Only slower: nothing a user could mend.
+        tracing::debug!(%error, "the program could not be started again");
+    }
+}
+
 fn main() -> ExitCode {
+    #[cfg(unix)]
+    keep_memory_longer();
     let cli = Cli::parse();
     tracing_subscriber::fmt()
         .with_env_filter(tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| LOG.into()))

@@ -27,6 +27,25 @@ async fn every_command_explains_itself() {
     run_plain(shop.folder(), &oracle).await.refused(2, &["`oracle`", "`gbm_amount`", "`lambdamart`", "`tsb`"]);
 }
 
+/// The allocator tells its options as it starts, first with those of the process as it was begun.
+#[cfg(unix)]
+#[test]
+fn memory_is_kept_for_a_minute_unless_the_environment_says_otherwise() {
+    let told = |delay: Option<&str>| {
+        let mut version = std::process::Command::new(PROGRAM);
+        version.arg("--version").env("MIMALLOC_VERBOSE", "1").env_remove("MIMALLOC_PURGE_DELAY");
+        delay.into_iter().for_each(|delay| {
+            version.env("MIMALLOC_PURGE_DELAY", delay);
+        });
+        let done = version.output().expect("it starts");
+        assert!(done.status.success() && done.stdout.starts_with(b"sellcast "), "{done:?}");
+        let told = String::from_utf8_lossy(&done.stderr).into_owned();
+        told.lines().filter_map(|line| line.strip_prefix("option 'purge_delay': ")).map(|delay| delay.trim().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(told(None), ["1000", "60000"]);
+    assert_eq!(told(Some("5")), ["5"]);
+}
+
 #[tokio::test]
 async fn an_unknown_configuration_key_is_named() {
     let shop = Shop::at(Stage::Mapped).await;

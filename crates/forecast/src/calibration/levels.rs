@@ -12,6 +12,9 @@ use crate::calibration::spread::{Past, Spread};
 const LEVELS: usize = 30;
 /// How many of them are below one half: what hardly ever sells is covered by "nothing" alone, and the rest of it may be narrow.
 const LOW: usize = 4;
+/// The least level of the shop, of a category, and of known products: only what is new may be covered by "nothing" alone so far that
+/// the rest hardly matters. In a shop's busiest categories, products that sell daily would pay for those that do not.
+const LEAST: f32 = 0.5;
 /// Forecasts of the whole shop that a group's own level is weighed against.
 const PRIOR: f32 = 120.0;
 /// How far the levels are moved for what they missed at most.
@@ -95,17 +98,17 @@ impl Coverage {
     pub(super) fn levels(&self, asked: &ByGroup) -> ByGroup {
         let mut all = Covered::default();
         self.categories.values().for_each(|counts| all.add(counts));
-        let shop = asked.shop.map(|asked| all.level_for(asked));
+        let shop = asked.shop.map(|asked| all.level_for(asked).max(LEAST));
         let own = |counts: &Covered, asked: Pair| {
             let trust = if counts.of == 0 { 0.0 } else { trust(counts.of as f32) };
             [0, 1].map(|at| trust * counts.level_for(asked[at]) + (1.0 - trust) * shop[at])
         };
         let category = |(category, counts): (&CategoryId, &Covered)| {
-            (*category, own(counts, asked.categories.get(category).copied().unwrap_or(asked.shop)))
+            (*category, own(counts, asked.categories.get(category).copied().unwrap_or(asked.shop)).map(|level| level.max(LEAST)))
         };
         ByGroup {
             shop,
-            ages: [0, 1].map(|band| own(&self.ages[band], asked.ages[band])),
+            ages: [own(&self.ages[0], asked.ages[0]), own(&self.ages[1], asked.ages[1]).map(|level| level.max(LEAST))],
             categories: self.categories.iter().map(category).collect(),
         }
     }

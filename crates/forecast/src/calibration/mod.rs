@@ -10,6 +10,6 @@ mod spread;
 
 pub(crate) use confidence::{ConfidenceModel, ListItems, confidences};
 pub(crate) use intervals::{AmountIntervals, RankIntervals};
-pub(crate) use point::{Sums, Totals, common_quantile, mix, sums};
+pub(crate) use point::{Sums, Totals, common_quantile, mix, sums, sums_of};
 pub(crate) use simulate::{Field, Simulated, simulate};
 pub(crate) use spread::{Of, Past, Spread};

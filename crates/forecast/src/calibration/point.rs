@@ -86,9 +86,22 @@ fn error(said: &Sums, truth: &Sums) -> f64 {
 
 /// Sums of amounts by category.
 pub(crate) fn sums(categories: &[CategoryId], amounts: &[f32]) -> Sums {
-    let mut sums = Sums::new();
-    categories.iter().zip(amounts).for_each(|(category, amount)| *sums.entry(*category).or_default() += f64::from(*amount));
-    sums
+    sums_of(categories, [amounts]).pop().unwrap_or_default()
+}
+
+/// Sums of several amounts of the same rows by category, in their order.
+pub(crate) fn sums_of<'a>(categories: &[CategoryId], amounts: impl IntoIterator<Item = &'a [f32]>) -> Vec<Sums> {
+    // Each row's category is looked up once, not once for each of the amounts.
+    let mut known = categories.to_vec();
+    known.sort_unstable();
+    known.dedup();
+    let places: Vec<usize> = categories.iter().map(|category| known.partition_point(|other| other < category)).collect();
+    let sums = |amounts: &[f32]| {
+        let mut sums = vec![0.0; known.len()];
+        places.iter().zip(amounts).for_each(|(place, amount)| sums[*place] += f64::from(*amount));
+        known.iter().copied().zip(sums).collect()
+    };
+    amounts.into_iter().map(sums).collect()
 }
 
 /// Rows of each category.
@@ -106,7 +119,8 @@ pub(crate) fn common_quantile(spread: &Spread, categories: &[CategoryId], expect
     }
     for rows in rows_of(categories).values() {
         let wanted: f64 = rows.iter().map(|row| f64::from(expected[*row])).sum();
-        let sum = |share: f32| -> f64 { rows.iter().map(|row| f64::from(spread.quantile(units[*row], expected[*row], share))).sum() };
+        let around: Vec<_> = rows.iter().map(|row| spread.around(units[*row], expected[*row])).collect();
+        let sum = |share: f32| -> f64 { around.iter().map(|around| f64::from(around.quantile(share))).sum() };
         let (mut low, mut high) = (0.02_f32, 0.98_f32);
         if wanted <= 0.0 || sum(high) < wanted {
             continue;
@@ -116,8 +130,8 @@ pub(crate) fn common_quantile(spread: &Spread, categories: &[CategoryId], expect
             if sum(middle) < wanted { low = middle } else { high = middle }
         }
         let total = sum(high);
-        for row in rows {
-            amounts[*row] = (f64::from(spread.quantile(units[*row], expected[*row], high)) * wanted / total.max(1e-9)) as f32;
+        for (row, around) in rows.iter().zip(&around) {
+            amounts[*row] = (f64::from(around.quantile(high)) * wanted / total.max(1e-9)) as f32;
         }
     }
     amounts

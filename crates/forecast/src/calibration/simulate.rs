@@ -48,17 +48,16 @@ pub(crate) fn simulate(spread: &Spread, field: Field<'_>) -> Simulated {
         list.sort_by_key(|row| field.ranks[*row]);
         list.truncate(TAKE_PART);
         let mut drawn = vec![vec![0_u32; DRAWS as usize]; list.len()];
-        let mut order: Vec<(f32, usize)> = Vec::with_capacity(list.len());
+        let around: Vec<_> = list.iter().map(|row| spread.around(field.units[*row], field.expected[*row])).collect();
+        let mut order: Vec<u64> = Vec::with_capacity(list.len());
         for draw in 0..DRAWS {
             order.clear();
-            order.extend(list.iter().enumerate().map(|(at, row)| {
-                let share = lot(field.products[*row], draw);
-                (spread.quantile(field.units[*row], field.expected[*row], share), at)
-            }));
+            let amounts = list.iter().zip(&around).map(|(row, around)| around.quantile(lot(field.products[*row], draw)));
+            order.extend(amounts.zip(0..).map(|(amount, at): (f32, u32)| place(amount, at)));
             // Of those that sold nothing, the one expected to sell more comes first.
-            order.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
-            for (rank, (_, at)) in order.iter().enumerate() {
-                drawn[*at][draw as usize] = rank as u32 + 1;
+            order.sort_unstable();
+            for (rank, place) in order.iter().enumerate() {
+                drawn[(place & u64::from(u32::MAX)) as usize][draw as usize] = rank as u32 + 1;
             }
         }
         for (row, ranks) in list.iter().zip(&mut drawn) {
@@ -72,6 +71,13 @@ pub(crate) fn simulate(spread: &Spread, field: Field<'_>) -> Simulated {
         }
     }
     simulated
+}
+
+/// A number that sorts larger amounts first, as `f32::total_cmp` has them, and of equal ones the first.
+fn place(amount: f32, at: u32) -> u64 {
+    let bits = amount.to_bits();
+    let falling = if amount.is_sign_negative() { bits } else { !(bits | 1 << 31) };
+    u64::from(falling) << 32 | u64::from(at)
 }
 
 fn log_odds_of(hits: usize) -> f32 {
@@ -91,6 +97,15 @@ fn lot(product: ProductId, draw: u64) -> f32 {
 mod tests {
     use super::*;
     use crate::calibration::spread::Past;
+
+    #[test]
+    fn places_are_in_the_order_of_the_amounts() {
+        let amounts = [7.5, 7.5, 3.0, f32::MIN_POSITIVE, 0.0, 0.0, -0.0, -2.0, -30.0];
+        let mut places: Vec<u64> = amounts.into_iter().zip(0..).map(|(amount, at)| place(amount, at)).collect();
+        places.reverse();
+        places.sort_unstable();
+        assert_eq!(places.iter().map(|place| *place as u32).collect::<Vec<_>>(), (0..9).collect::<Vec<_>>());
+    }
 
     #[test]
     fn a_steady_leader_has_a_narrow_interval_and_a_crowd_a_wide_one() {

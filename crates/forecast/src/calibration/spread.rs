@@ -85,9 +85,9 @@ impl Spread {
         [0, 1].map(|at| holds(self.interval(of, past.expected, at, 1.0), f64::from(past.actual)))
     }
 
-    /// The amount that stays unexceeded with probability `share`.
-    pub(crate) fn quantile(&self, units: f32, expected: f32, share: f32) -> f32 {
-        self.bin(units).map_or(expected, |bin| at(&bin.multiples, share) * expected)
+    /// The distribution of a product of which so many units and that amount are expected.
+    pub(crate) fn around(&self, units: f32, expected: f32) -> Around<'_> {
+        Around { bin: self.bin(units), expected }
     }
 
     /// The shortest interval of a level (0: 80 %, 1: 95 %), widened by `factor` around `amount`, which it always holds. Without
@@ -110,6 +110,20 @@ impl Spread {
 
     fn bin(&self, units: f32) -> Option<&Bin> {
         self.bins.get(self.found(units))
+    }
+}
+
+/// The predictive distribution of one product.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Around<'a> {
+    bin: Option<&'a Bin>,
+    expected: f32,
+}
+
+impl Around<'_> {
+    /// The amount that stays unexceeded with probability `share`.
+    pub(crate) fn quantile(self, share: f32) -> f32 {
+        self.bin.map_or(self.expected, |bin| at(&bin.multiples, share) * self.expected)
     }
 }
 

@@ -25,10 +25,14 @@ impl Words {
         let (mut numbers, mut counts): (HashMap<String, u32>, Vec<f64>) = (HashMap::new(), Vec::new());
         let mut described = Vec::new();
         for (name, brand) in catalogue {
-            let mut words: Vec<u32> = words(name, brand)
+            let (name, brand) = (name.to_lowercase(), tagged(brand));
+            let mut words: Vec<u32> = words(&name, &brand)
                 .into_iter()
                 .map(|word| {
-                    let number = *numbers.entry(word).or_insert(counts.len() as u32);
+                    let number = numbers.get(word).copied().unwrap_or_else(|| {
+                        numbers.insert(word.to_owned(), counts.len() as u32);
+                        counts.len() as u32
+                    });
                     if number as usize == counts.len() {
                         counts.push(0.0);
                     }
@@ -68,15 +72,15 @@ impl Words {
     }
 }
 
-/// The words of a name in small letters, numbers with their point, and the brand as one word.
-fn words(name: &str, brand: &str) -> BTreeSet<String> {
-    let lower = name.to_lowercase();
-    let split = lower.split(|c: char| !c.is_alphanumeric() && c != '.').map(|word| word.trim_matches('.'));
-    let mut words: BTreeSet<String> = split.filter(|word| !word.is_empty()).map(str::to_owned).collect();
-    if !brand.is_empty() {
-        words.insert(format!("brand: {}", brand.to_lowercase()));
-    }
-    words
+/// The words of a name in small letters, numbers with their point, and the tagged brand as one word.
+fn words<'a>(name: &'a str, brand: &'a str) -> BTreeSet<&'a str> {
+    let split = name.split(|c: char| !c.is_alphanumeric() && c != '.').map(|word| word.trim_matches('.'));
+    split.chain([brand]).filter(|word| !word.is_empty()).collect()
+}
+
+/// A brand as a word that no name has.
+fn tagged(brand: &str) -> String {
+    if brand.is_empty() { String::new() } else { format!("brand: {}", brand.to_lowercase()) }
 }
 
 #[cfg(test)]

@@ -2,7 +2,10 @@
 //! dispersion models", 1987). Boosting starts from a steady mean of the product's own past, so the trees learn by what
 //! factor the coming period departs from it.
 
+use std::sync::Arc;
+
 use hessboost::config::{GrowPolicy, SamplingMethod};
+use hessboost::data::ViewCuts;
 use hessboost::prelude::{
     BoostedModel, DMatrix, HessboostError, ImportanceType, Iterations, ModelFormat, Objective, TrainingParams, TreeMethod, train,
 };
@@ -67,8 +70,8 @@ pub(crate) struct TrainingMatrix {
 }
 
 impl TrainingMatrix {
-    pub(crate) fn new(names: &[String], values: Vec<f32>, weights: &[f32]) -> Result<Self, ForecastError> {
-        let matrix = DMatrix::from_dense_vec(values, weights.len(), names.len())
+    pub(crate) fn new(names: &[String], values: Arc<Vec<f32>>, weights: &[f32]) -> Result<Self, ForecastError> {
+        let matrix = DMatrix::from_dense_shared(values, weights.len(), names.len(), f32::NAN)
             .and_then(|matrix| matrix.with_weights(weights))
             .map_err(|source| ForecastError::Boosting { step: "train", model: "all".into(), source })?;
         Ok(Self { names: names.to_vec(), matrix })
@@ -76,7 +79,14 @@ impl TrainingMatrix {
 
     /// Of all the rows given.
     pub(crate) fn of(rows: &TrainingRows) -> Result<Self, ForecastError> {
-        Self::new(&rows.names, rows.values.clone(), &rows.weights)
+        Self::new(&rows.names, Arc::clone(&rows.values), &rows.weights)
+    }
+
+    /// Some of the rows, in the bins of all.
+    pub(crate) fn part(&self, rows: &[usize]) -> Result<Self, ForecastError> {
+        let matrix = self.matrix.select_rows_with_cuts(rows, ViewCuts::Source);
+        let matrix = matrix.map_err(|source| ForecastError::Boosting { step: "train", model: "a part".into(), source })?;
+        Ok(Self { names: self.names.clone(), matrix })
     }
 }
 

@@ -15,6 +15,9 @@ const NEAR: f32 = 40.0;
 /// categories of four past periods are twenty.
 const LEAST: usize = 10;
 
+/// Rows that slopes are learnt from at most: an even sample of those there are.
+const MOST: usize = 20_000;
+
 /// A fitted logistic regression over standardised inputs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Logistic {
@@ -64,7 +67,6 @@ impl Logistic {
 
     /// Fits an even sample of the rows: sixteen slopes need no more than some ten thousand of them.
     pub(crate) fn fit_sample(inputs: &[f64], width: usize, hits: &[bool]) -> Self {
-        const MOST: usize = 40_000;
         let step = hits.len().div_ceil(MOST).max(1);
         let sampled: Vec<f64> = inputs.chunks_exact(width).step_by(step).flatten().copied().collect();
         Self::fit(&sampled, width, &hits.iter().copied().step_by(step).collect::<Vec<_>>())
@@ -72,12 +74,13 @@ impl Logistic {
 
     /// Fits membership of the true top ten on the rows near the list: only they teach anything about making it.
     pub(crate) fn fit_membership(rows: &TrainingRows) -> Self {
-        let (inputs, width) = membership_inputs(rows);
         let rank = rows.column("rank_13w");
         let near: Vec<usize> = (0..rows.len()).filter(|row| rank[*row] <= NEAR).collect();
-        let chosen: Vec<f64> = near.iter().flat_map(|row| &inputs[row * width..(row + 1) * width]).copied().collect();
-        let hits: Vec<bool> = near.iter().map(|row| rows.ranks[*row] <= 10).collect();
-        Self::fit_sample(&chosen, width, &hits)
+        let sample: Vec<usize> = near.iter().step_by(near.len().div_ceil(MOST).max(1)).copied().collect();
+        let values: Vec<f32> = sample.iter().flat_map(|row| rows.row(*row)).copied().collect();
+        let (inputs, width) = membership_inputs(Table { names: &rows.names, values: &values });
+        let hits: Vec<bool> = sample.iter().map(|row| rows.ranks[*row] <= 10).collect();
+        Self::fit(&inputs, width, &hits)
     }
 
     /// The log-odds of all rows.

@@ -16,7 +16,7 @@ mod top_categories;
 mod tsb;
 
 use crate::error::ForecastError;
-use crate::rows::{Rows, TrainingRows};
+use crate::rows::{Rows, TrainingRows, pick};
 use crate::series::Series;
 use boosted::{BoostSettings, Boosted, TrainingMatrix};
 use kind::ModelKind;
@@ -92,14 +92,14 @@ impl Fitted {
             ModelKind::GbmTopK => Self::Ranker(Ranker::fit(name, ranker::Lesson::TopTen, rows, settings)?),
             ModelKind::LambdaMart => Self::Ranker(Ranker::fit(name, ranker::Lesson::Order, rows, settings)?),
             ModelKind::GbmNoPromotions => {
-                let blind = TrainingMatrix::new(&rows.names, lesson.planned.hidden(rows), &rows.weights)?;
+                let blind = TrainingMatrix::new(&rows.names, lesson.planned.hidden(rows).into(), &rows.weights)?;
                 Self::NoPromotions(Boosted::fit(name, &blind, &rows.amounts, &rows.starts, settings)?)
             }
             ModelKind::GbmPromoted => {
-                let promoted = rows.select(&lesson.planned.promoted(rows));
-                let enough = promoted.len() >= promotions::LEAST_ROWS;
-                let fit = || Boosted::fit(name, &TrainingMatrix::of(&promoted)?, &promoted.amounts, &promoted.starts, settings.of_part());
-                Self::Promoted(enough.then(fit).transpose()?)
+                let promoted = lesson.planned.promoted(rows);
+                let (amounts, starts) = (pick(&rows.amounts, &promoted), pick(&rows.starts, &promoted));
+                let fit = || Boosted::fit(name, &lesson.matrix.part(&promoted)?, &amounts, &starts, settings.of_part());
+                Self::Promoted((promoted.len() >= promotions::LEAST_ROWS).then(fit).transpose()?)
             }
             ModelKind::GbmTopCategories => Self::TopCategories(TopCategories::fit(name, rows, settings)?),
             ModelKind::Neural => Self::Neural(Box::new(Neural::fit(name, rows, settings.seed))),

@@ -46,7 +46,7 @@ impl Planned {
 
     /// The rows' values with every planned promotion hidden.
     pub(crate) fn hidden(&self, rows: &TrainingRows) -> Vec<f32> {
-        let mut values = rows.values.clone();
+        let mut values = rows.values.to_vec();
         self.hide(&rows.names, &mut values);
         values
     }

@@ -54,7 +54,7 @@ impl Ranker {
         let failed = |source| ForecastError::Boosting { step: "train", model: name.to_owned(), source };
         let width = near.names.len();
         let margins: Vec<f32> = near.starts.iter().map(|start| start.max(1e-3).ln()).collect();
-        let matrix = DMatrix::from_dense_vec(near.values, labels.len(), width).and_then(|matrix| matrix.with_labels(&labels));
+        let matrix = DMatrix::from_dense_shared(near.values, labels.len(), width, f32::NAN).and_then(|matrix| matrix.with_labels(&labels));
         let params = TrainingParams::builder()
             .tree_method(TreeMethod::Hist)
             .grow_policy(GrowPolicy::LossGuide)

@@ -36,7 +36,7 @@ fn shop() -> TrainingRows {
                 let start = 4.0 + 4.0 * noise(product + 900);
                 let power = if category == 3 { 1.0 - quality } else { quality };
                 let amount = start * (1.0 + 3.0 * power) * if display > 0.0 { 3.0 } else { 1.0 };
-                rows.values.extend([product as f32 + 1.0, display, 2.0, quality, start]);
+                std::sync::Arc::make_mut(&mut rows.values).extend([product as f32 + 1.0, display, 2.0, quality, start]);
                 amounts.push(amount);
                 rows.starts.push(start);
                 rows.products.push(ProductId::from((category * 40 + product) as i64));
@@ -62,7 +62,7 @@ fn newest(rows: &TrainingRows) -> (Rows, Vec<f64>, Vec<f32>) {
         products: part.products.clone(),
         categories: part.categories.clone(),
         names: part.names.clone(),
-        values: part.values.clone(),
+        values: part.values.to_vec(),
         history_days: 100,
         launches: Launches::default(),
         unsold_units: Vec::new(),
@@ -157,7 +157,7 @@ fn a_category_with_a_law_of_its_own_gets_a_model_of_its_own() -> Result<(), Fore
     let mut rows = shop();
     for _ in 0..2 {
         let again = rows.select(&(0..rows.len()).collect::<Vec<_>>());
-        rows.values.extend(again.values);
+        std::sync::Arc::make_mut(&mut rows.values).extend_from_slice(&again.values);
         rows.amounts.extend(again.amounts);
         rows.quantities.extend(again.quantities);
         rows.weights.extend(again.weights);
