@@ -30,7 +30,8 @@ impl TopK {
 /// The three factors reported beside a confidence score, each from 0 to 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ConfidenceFactors {
-    /// How well forecasts of this frame and category came true lately.
+    /// How well such forecasts of this frame came true lately. Of a product: of those that were forecast into the same list (the
+    /// shortest that holds its rank) of its category, the share that was in it. Of a category: 1 - WAPE of its products, at least 0.
     pub historical_accuracy: f64,
     /// How much of the history that the frame asks for is there.
     pub data_completeness: f64,

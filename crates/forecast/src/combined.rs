@@ -70,7 +70,8 @@ impl Combined {
         self.simulated = simulate(spread, field);
     }
 
-    pub(crate) fn items<'a>(&'a self, forecast: &'a ForecastPeriod) -> ListItems<'a, CategoryId> {
+    /// As far as confidence depends on it, with what came true lately.
+    pub(crate) fn items<'a>(&'a self, forecast: &'a ForecastPeriod, lately: &'a [Vec<f32>; 5]) -> ListItems<'a, CategoryId> {
         ListItems {
             lists: &forecast.categories,
             amounts: &self.amount,
@@ -79,6 +80,7 @@ impl Combined {
             age: &forecast.age,
             membership: &forecast.membership,
             simulated: Some(&self.simulated.log_odds),
+            lately: Some(lately),
             disagreement: &self.disagreement,
         }
     }
@@ -135,6 +137,7 @@ impl CategorySums {
             age: &self.unknown,
             membership: &self.unknown,
             simulated: None,
+            lately: None,
             disagreement: &self.unknown,
         }
     }

@@ -1,5 +1,5 @@
-//! The three factors reported beside a confidence, each from 0 to 1: how well the category's forecasts came true lately, how
-//! much of the history that the frame asks for is there, and how far the candidates agree.
+//! The three factors reported beside a confidence, each from 0 to 1: how well such forecasts came true lately, how much of the
+//! history that the frame asks for is there, and how far the candidates agree.
 
 use sellcast_domain::{CategoryId, ConfidenceFactors};
 
@@ -41,19 +41,20 @@ impl<'a> Factors<'a> {
         // One that never sold has next to no history, like one that was first sold yesterday.
         let days = f64::from(self.days_on_sale[row]);
         let known = if days.is_nan() { 0.1 } else { (days / COMPLETE_DAYS).clamp(0.1, 1.0) };
-        self.factors(self.forecast.categories[row], known, self.disagreement[row])
+        let lately = self.learned.came_true(self.forecast.categories[row], self.forecast.rank[row]);
+        self.factors(lately, known, self.disagreement[row])
     }
 
     /// Of a category with the given rows; its products agree as their amounts do.
     pub(crate) fn of_category(&self, category: CategoryId, rows: &[usize]) -> ConfidenceFactors {
         let amount: f32 = rows.iter().map(|row| self.forecast.amount[*row]).sum();
         let apart: f32 = rows.iter().map(|row| self.disagreement[*row] * self.forecast.amount[*row]).sum();
-        self.factors(category, 1.0, apart / amount.max(0.01))
+        self.factors(self.learned.accuracy(category), 1.0, apart / amount.max(0.01))
     }
 
-    fn factors(&self, category: CategoryId, known: f64, disagreement: f32) -> ConfidenceFactors {
+    fn factors(&self, lately: f64, known: f64, disagreement: f32) -> ConfidenceFactors {
         ConfidenceFactors {
-            historical_accuracy: round(self.learned.accuracy(category)),
+            historical_accuracy: round(lately),
             data_completeness: round(self.completeness * known),
             ensemble_agreement: round(1.0 / (1.0 + f64::from(disagreement))),
         }

@@ -8,7 +8,7 @@ use sellcast_domain::{CategoryId, Origin, Stage, TopK};
 use sellcast_features::Target;
 use serde::{Deserialize, Serialize};
 
-use crate::calibration::{AmountIntervals, ConfidenceModel, Of, Past, RankIntervals, Spread, Totals, confidences};
+use crate::calibration::{AmountIntervals, CameTrue, ConfidenceModel, Of, Past, RankIntervals, Spread, Totals, confidences};
 use crate::candidates::Candidates;
 use crate::cold_start::LaunchWeights;
 use crate::combined::{CategorySums, Combined, candidate_sums, plain};
@@ -40,6 +40,7 @@ pub struct Learned {
     category_amounts: AmountIntervals,
     category_ranks: RankIntervals,
     total_amounts: AmountIntervals,
+    came_true: CameTrue,
     /// 1 - WAPE of each category over the scored periods, at least 0.
     accuracy: HashMap<CategoryId, f64>,
     overall_accuracy: f64,
@@ -83,6 +84,7 @@ impl Learned {
             category_amounts: AmountIntervals::default(),
             category_ranks: RankIntervals::default(),
             total_amounts: AmountIntervals::default(),
+            came_true: CameTrue::default(),
             accuracy: HashMap::new(),
             overall_accuracy: 0.0,
             periods: 0,
@@ -115,8 +117,22 @@ impl Learned {
             totals.push((total.0 as f32, total.1 as f32));
             came.push(ranks);
         }
-        let items: Vec<_> =
-            scored.iter().zip(&said).zip(&came).map(|(((forecast, _), said), came)| (said.items(forecast), came.as_slice())).collect();
+        let calls: Vec<Vec<_>> = (scored.iter().zip(&said).zip(&came))
+            .map(|(((forecast, _), said), came)| {
+                forecast.categories.iter().zip(&said.rank).zip(came).map(|((category, said), came)| (*category, *said, *came)).collect()
+            })
+            .collect();
+        self.came_true = CameTrue::learn(calls.iter().flatten());
+        // What a period itself brought is not known before it.
+        let lately: Vec<_> = (scored.iter().enumerate())
+            .map(|(at, (forecast, _))| {
+                let others = calls.iter().enumerate().filter(|(other, _)| *other != at);
+                CameTrue::learn(others.flat_map(|(_, calls)| calls)).log_odds(&forecast.categories)
+            })
+            .collect();
+        let items: Vec<_> = (scored.iter().zip(&said).zip(&lately).zip(&came))
+            .map(|((((forecast, _), said), lately), came)| (said.items(forecast, lately), came.as_slice()))
+            .collect();
         self.confidence = ConfidenceModel::fit(&items);
         self.total_amounts = AmountIntervals::fit(totals);
         let (error, actual) = errors.values().fold((0.0, 0.0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
@@ -297,7 +313,8 @@ impl Learned {
 
     /// Fills in the chances.
     fn be_sure(&self, forecast: &mut ForecastPeriod, said: &Combined) {
-        forecast.chances = self.confidence.apply(said.items(forecast));
+        let lately = self.came_true.log_odds(&forecast.categories);
+        forecast.chances = self.confidence.apply(said.items(forecast, &lately));
         forecast.confidence = confidences(&forecast.chances, &said.rank);
         forecast.category_confidence = self.category_confidences(forecast, 1.0);
     }
@@ -322,6 +339,11 @@ impl Learned {
     /// Interval of the whole shop's amount.
     pub(crate) fn total_interval(&self, total: f32, factor: f32) -> (f32, f32) {
         self.total_amounts.around(total, factor)
+    }
+
+    /// Of the products that were lately forecast into the same list of the category, the share that was in it.
+    pub(crate) fn came_true(&self, category: CategoryId, rank: u32) -> f64 {
+        self.came_true.share(category, rank)
     }
 
     /// 1 - WAPE of the category lately; that of the whole shop where it has no scores of its own.

@@ -24,6 +24,8 @@ async fn holds_its_own(builder: sellcast_testkit::TinyShopBuilder, statements: &
         assert!(wape <= baseline + 0.01, "{name} has {baseline}, the published forecast {wape}");
     }
     let ece = published.ece.context("it has confidences")?;
+    let best = BASELINES.iter().filter_map(|name| report.models.get(*name)?.wape).fold(f64::INFINITY, f64::min);
+    println!("WAPE {wape:.3} (best average {best:.3}), ECE {ece:.3}, {:#?}", published);
     // Even perfect confidences miss by chance: 15 bins of as many calls each, whose outcomes vary by p (1 - p).
     let calls: f64 = report.groups.lists.iter().map(|list| list.calls as f64).sum();
     let variance = report.groups.lists.iter().map(|list| list.brier_base * list.calls as f64).sum::<f64>() / calls;

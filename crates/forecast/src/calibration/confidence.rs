@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::models::logistic::Logistic;
 
 /// Number of inputs per item.
-const WIDTH: usize = 9;
+const WIDTH: usize = 11;
 /// Items of a list that are fitted, by predicted rank: what is further down says nothing about the boundary.
 const FITTED: u32 = 130;
 
@@ -39,6 +39,9 @@ pub(crate) struct ListItems<'a, L> {
     pub(crate) membership: &'a [f32],
     /// Log-odds of each list by simulation; `None` where nothing was drawn.
     pub(crate) simulated: Option<&'a [Vec<f32>; 5]>,
+    /// Log-odds of having been in the list of each length when forecast into it, of late and in the same category; `None` where
+    /// that is not known.
+    pub(crate) lately: Option<&'a [Vec<f32>; 5]>,
     /// How far the candidates disagree: their mean absolute deviation from the combination, relative to it.
     pub(crate) disagreement: &'a [f32],
 }
@@ -68,6 +71,7 @@ impl<L: std::hash::Hash + Eq + Copy> ListItems<'_, L> {
             let amount = f64::from(self.amounts[at]).max(0.0) + 0.05;
             let lead = (amount / (f64::midpoint(last_in, first_out) + 0.05)).ln().clamp(-4.0, 4.0);
             let known = f64::from(self.activity[at]).max(0.0).ln_1p();
+            let lately = self.lately.map_or(f64::NAN, |lately| f64::from(lately[k.index()][at]));
             inputs.extend([
                 lead,
                 lead * known,
@@ -77,6 +81,8 @@ impl<L: std::hash::Hash + Eq + Copy> ListItems<'_, L> {
                 f64::from(self.disagreement[at]).min(3.0),
                 f64::from(self.age[at]).min(KNOWN_BY).ln_1p(),
                 self.simulated.map_or(f64::NAN, |simulated| f64::from(simulated[k.index()][at])),
+                lately,
+                lead * lately,
                 if self.holds(k, at) { 1.0 } else { 0.0 },
             ]);
         }
@@ -254,6 +260,7 @@ mod tests {
             age: &unknown,
             membership: &unknown,
             simulated: None,
+            lately: None,
             disagreement: &unknown,
         };
         let chances = ConfidenceModel::fit(&[(items, came.as_slice())]).apply(items);
@@ -282,6 +289,7 @@ mod tests {
             age: &known,
             membership: &unknown,
             simulated: None,
+            lately: None,
             disagreement: &unknown,
         };
         let swapped = |at: usize| match ranks[at] {

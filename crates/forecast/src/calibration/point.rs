@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use sellcast_domain::CategoryId;
 use serde::{Deserialize, Serialize};
 
+use crate::calibration::order::keep_order;
 use crate::calibration::spread::Spread;
 use crate::hedge::{AdaHedge, Learner};
 
@@ -111,7 +112,7 @@ pub(crate) fn rows_of(categories: &[CategoryId]) -> BTreeMap<CategoryId, Vec<usi
     rows
 }
 
-/// Amounts at each category's common quantile, with the same sums as `expected`.
+/// Amounts at each category's common quantile, with the same sums as `expected` and the same order at the head of the list.
 pub(crate) fn common_quantile(spread: &Spread, categories: &[CategoryId], expected: &[f32], units: &[f32]) -> Vec<f32> {
     let mut amounts = expected.to_vec();
     if spread.is_empty() {
@@ -133,6 +134,7 @@ pub(crate) fn common_quantile(spread: &Spread, categories: &[CategoryId], expect
         for (row, around) in rows.iter().zip(&around) {
             amounts[*row] = (f64::from(around.quantile(high)) * wanted / total.max(1e-9)) as f32;
         }
+        keep_order(rows, expected, &mut amounts);
     }
     amounts
 }

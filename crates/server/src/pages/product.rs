@@ -241,7 +241,11 @@ fn chances(view: &View, product: &ProductPrediction) -> String {
 fn qualities(product: &ProductPrediction) -> Vec<Quality> {
     let factors = product.factors;
     [
-        ("Came true lately", "how well forecasts of this length and category came true", factors.historical_accuracy),
+        (
+            "Came true lately",
+            "how many of the products forecast at such a rank of this category were there in the end",
+            factors.historical_accuracy,
+        ),
         ("History there", "how much of the history that this length asks for is there", factors.data_completeness),
         ("Methods agree", "how far different ways to forecast agree on this product", factors.ensemble_agreement),
     ]
