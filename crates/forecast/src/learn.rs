@@ -8,7 +8,7 @@ use sellcast_domain::{CategoryId, Origin, Stage, TopK};
 use sellcast_features::Target;
 use serde::{Deserialize, Serialize};
 
-use crate::calibration::{AmountIntervals, CameTrue, ConfidenceModel, Of, Past, RankIntervals, Spread, Totals, confidences};
+use crate::calibration::{AmountIntervals, Call, CameTrue, ConfidenceModel, Of, Past, RankIntervals, Spread, Totals, confidences};
 use crate::candidates::Candidates;
 use crate::cold_start::LaunchWeights;
 use crate::combined::{CategorySums, Combined, candidate_sums, plain};
@@ -117,29 +117,32 @@ impl Learned {
             totals.push((total.0 as f32, total.1 as f32));
             came.push(ranks);
         }
-        let calls: Vec<Vec<_>> = (scored.iter().zip(&said).zip(&came))
-            .map(|(((forecast, _), said), came)| {
-                forecast.categories.iter().zip(&said.rank).zip(came).map(|((category, said), came)| (*category, *said, *came)).collect()
-            })
-            .collect();
-        self.came_true = CameTrue::learn(calls.iter().flatten());
-        // What a period itself brought is not known before it.
-        let lately: Vec<_> = (scored.iter().enumerate())
-            .map(|(at, (forecast, _))| {
-                let others = calls.iter().enumerate().filter(|(other, _)| *other != at);
-                CameTrue::learn(others.flat_map(|(_, calls)| calls)).log_odds(&forecast.categories)
-            })
-            .collect();
-        let items: Vec<_> = (scored.iter().zip(&said).zip(&lately).zip(&came))
-            .map(|((((forecast, _), said), lately), came)| (said.items(forecast, lately), came.as_slice()))
-            .collect();
-        self.confidence = ConfidenceModel::fit(&items);
+        self.learn_confidence(scored, &said, &came);
         self.total_amounts = AmountIntervals::fit(totals);
         let (error, actual) = errors.values().fold((0.0, 0.0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
         let accuracy = |(error, actual): (f64, f64)| (1.0 - error / actual.max(1e-9)).clamp(0.0, 1.0);
         self.overall_accuracy = accuracy((error, actual));
         self.accuracy = errors.into_iter().map(|(category, sums)| (category, accuracy(sums))).collect();
         self.calibrate_categories(scored, &said);
+    }
+
+    /// Fits confidence to the ranks that came, by row of each period.
+    fn learn_confidence(&mut self, scored: &[(ForecastPeriod, Target)], said: &[Combined], came: &[Vec<u32>]) {
+        let calls: Vec<Vec<Call>> = (scored.iter().zip(said).zip(came))
+            .map(|(((forecast, _), said), came)| {
+                let ranks = said.rank.iter().zip(came);
+                forecast.categories.iter().zip(ranks).map(|(category, (said, came))| Call { category: *category, said: *said, came: *came })
+            })
+            .map(Iterator::collect)
+            .collect();
+        self.came_true = CameTrue::learn(calls.iter().flatten());
+        let lately: Vec<_> = (CameTrue::without_each(&calls).iter().zip(scored))
+            .map(|(others, (forecast, _))| others.log_odds(&forecast.categories))
+            .collect();
+        let items: Vec<_> = (scored.iter().zip(said).zip(&lately).zip(came))
+            .map(|((((forecast, _), said), lately), came)| (said.items(forecast, lately), came.as_slice()))
+            .collect();
+        self.confidence = ConfidenceModel::fit(&items);
     }
 
     /// Learns sums, spread and sharpness, and says what the combination would have said of the scored periods by them.
@@ -183,7 +186,8 @@ impl Learned {
                     .collect()
             })
             .collect();
-        self.spread = Spread::fit(&past);
+        let period = |at: usize| scored[at].0.period;
+        self.spread = Spread::fit(&past, |at| (0..at).filter(|before| period(*before).last_day() < period(at).start()).count());
         let sharp: Vec<Vec<f32>> = scored
             .par_iter()
             .zip(&said)

@@ -11,6 +11,14 @@ const PRIOR: f64 = 20.0;
 /// A share for the list of each length of [`TopK::ALL`].
 type Shares = [f64; 5];
 
+/// A product's rank as it was forecast and as it came to be (`u32::MAX` for what did not sell), in its category.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Call {
+    pub(crate) category: CategoryId,
+    pub(crate) said: u32,
+    pub(crate) came: u32,
+}
+
 /// The shares of a shop and of its categories.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct CameTrue {
@@ -19,22 +27,28 @@ pub(crate) struct CameTrue {
 }
 
 impl CameTrue {
-    /// Learns from ranks that were forecast and those that came (`u32::MAX` for what did not sell). The fewer calls a category has
-    /// of a list, the more it leans on the shop's.
-    pub(crate) fn learn<'a>(calls: impl IntoIterator<Item = &'a (CategoryId, u32, u32)>) -> Self {
+    /// Learns from calls; what was forecast below all lists is none. The fewer a category has of a list, the more it leans on the
+    /// shop's.
+    pub(crate) fn learn<'a>(calls: impl IntoIterator<Item = &'a Call>) -> Self {
         let (mut shop, mut categories) = ([(0.0, 0.0); 5], BTreeMap::<CategoryId, [(f64, f64); 5]>::new());
         let longest = TopK::ALL[TopK::ALL.len() - 1].get();
-        for (category, said, came) in calls.into_iter().copied().filter(|(_, said, _)| *said <= longest) {
-            let list = TopK::holding(said);
-            for counts in [&mut shop, categories.entry(category).or_default()] {
+        for call in calls.into_iter().filter(|call| call.said <= longest) {
+            let list = TopK::holding(call.said);
+            for counts in [&mut shop, categories.entry(call.category).or_default()] {
                 let (hits, of) = &mut counts[list.index()];
-                *hits += f64::from(u8::from(came <= list.get()));
+                *hits += f64::from(u8::from(call.came <= list.get()));
                 *of += 1.0;
             }
         }
         let shop = shop.map(|(hits, of)| hits / f64::max(of, 1.0));
         let own = |counts: [(f64, f64); 5]| std::array::from_fn(|k| (counts[k].0 + PRIOR * shop[k]) / (counts[k].1 + PRIOR));
         Self { shop, categories: categories.into_iter().map(|(category, counts)| (category, own(counts))).collect() }
+    }
+
+    /// What was known of each period from the others: what it brought itself is not known before it.
+    pub(crate) fn without_each(periods: &[Vec<Call>]) -> Vec<Self> {
+        let others = |at: usize| periods.iter().enumerate().filter(move |(other, _)| *other != at).flat_map(|(_, calls)| calls);
+        (0..periods.len()).map(|at| Self::learn(others(at))).collect()
     }
 
     /// The log-odds of the shares of each row's category, list by list; NaN where nothing is known.
@@ -61,7 +75,8 @@ mod tests {
         let [steady, fickle, unknown] = [1, 2, 3].map(CategoryId::from);
         let calls = (0..400).flat_map(|at| {
             let rank = at % 5 + 1;
-            [(steady, rank, rank), (fickle, rank, if at % 10 < 5 { u32::MAX } else { 9 }), (steady, 300, 1)]
+            let missed = if at % 10 < 5 { u32::MAX } else { 9 };
+            [(steady, rank, rank), (fickle, rank, missed), (steady, 300, 1)].map(|(category, said, came)| Call { category, said, came })
         });
         let calls: Vec<_> = calls.collect();
         let learnt = CameTrue::learn(&calls);

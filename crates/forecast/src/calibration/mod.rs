@@ -10,7 +10,7 @@ mod point;
 mod simulate;
 mod spread;
 
-pub(crate) use came_true::CameTrue;
+pub(crate) use came_true::{Call, CameTrue};
 pub(crate) use confidence::{ConfidenceModel, ListItems, confidences};
 pub(crate) use intervals::{AmountIntervals, RankIntervals};
 pub(crate) use point::{Sums, Totals, common_quantile, mix, sums, sums_of};

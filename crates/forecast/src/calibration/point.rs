@@ -183,7 +183,7 @@ mod tests {
                 }
             })
             .collect();
-        let spread = Spread::fit(&[past.clone(), past]);
+        let spread = Spread::fit(&[past.clone(), past], |at| at);
         let categories = vec![CategoryId::from(1); 6];
         let expected = [10.0, 2.0, 2.0, 2.0, 2.0, 2.0];
         let sharp = common_quantile(&spread, &categories, &expected, &[9.0, 0.2, 0.2, 0.2, 0.2, 0.2]);

@@ -118,7 +118,7 @@ mod tests {
                 actual: 40.0 * (0.7 + 0.6 * (i % 1_000) as f32 / 1_000.0),
             })
             .collect();
-        let spread = Spread::fit(&[past.clone(), past]);
+        let spread = Spread::fit(&[past.clone(), past], |at| at);
         let products: Vec<ProductId> = (1..=30).map(ProductId::from).collect();
         let categories = vec![CategoryId::from(1); 30];
         let expected: Vec<f32> = (0..30_u8).map(|i| if i == 0 { 200.0 } else { 40.0 - f32::from(i) / 10.0 }).collect();

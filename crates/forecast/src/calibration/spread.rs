@@ -51,13 +51,17 @@ impl Spread {
     /// Fits past forecasts, period by period (oldest first). What hardly ever sells is covered by "nothing" more often than
     /// promised; the level of a category's other intervals makes up for it. Walking forward over the newest periods shows by
     /// how much such levels miss what they promise on periods they have not seen, in the shop, in each category and by age,
-    /// and the promise is moved against that (adaptive conformal inference; Gibbs & Candès, 2021).
-    pub(crate) fn fit(periods: &[Vec<Past>]) -> Self {
+    /// and the promise is moved against that (adaptive conformal inference; Gibbs & Candès, 2021). `ended` says how many of the
+    /// periods had ended when the one at a place began: months that are forecast every week overlap, and one that is nearly the same
+    /// is hardly missed.
+    pub(crate) fn fit(periods: &[Vec<Past>], ended: impl Fn(usize) -> usize) -> Self {
         let walked = periods.len().saturating_sub(1).min(CHECKED);
         let mut missed = Misses::default();
         for at in periods.len() - walked..periods.len() {
-            let earlier = Self::at_levels(&periods[..at], &ByGroup::even(PROMISED));
-            missed.add(&earlier, &periods[..at], &periods[at]);
+            let known = &periods[..ended(at)];
+            if !known.is_empty() {
+                missed.add(&Self::at_levels(known, &ByGroup::even(PROMISED)), known, &periods[at]);
+            }
         }
         Self::at_levels(periods, &missed.asked())
     }
@@ -206,7 +210,7 @@ mod tests {
 
     #[test]
     fn intervals_of_steady_and_sporadic_products_hold_what_they_promise() {
-        let spread = Spread::fit(&(0..6).map(period).collect::<Vec<_>>());
+        let spread = Spread::fit(&(0..6).map(period).collect::<Vec<_>>(), |at| at);
         let fresh = period(99);
         for (level, promised) in PROMISED.into_iter().enumerate() {
             for sporadic in [true, false] {
@@ -218,6 +222,23 @@ mod tests {
         let steady = Of { category: CategoryId::from(1), age: 300.0, units: 30.0, expected: 60.0 };
         let (low, high) = spread.interval(steady, 60.0, 0, 1.0);
         assert!(low > 30.0 && high < 95.0, "steady products get a narrow interval: {low} to {high}");
+    }
+
+    #[test]
+    fn what_overlaps_a_period_does_not_vouch_for_it() {
+        // The last three, nearly one and the same, lie further from what was expected than those before.
+        let further = |past: &Past| Past { actual: past.expected + 1.15 * (past.actual - past.expected), ..*past };
+        let steadily = |seed: u64| period(seed).into_iter().filter(|past| past.units > 1.0);
+        let calm: Vec<Vec<Past>> = (0..3).map(|seed| steadily(seed).collect()).collect();
+        let wild = || steadily(3).map(|past| further(&past)).collect::<Vec<_>>();
+        let periods = [&calm[..], &[wild(), wild(), wild()]].concat();
+        let steady = Of { category: CategoryId::from(1), age: 300.0, units: 30.0, expected: 60.0 };
+        let width = |spread: &Spread| {
+            let (low, high) = spread.interval(steady, 60.0, 0, 1.0);
+            high - low
+        };
+        let (all, ended) = (Spread::fit(&periods, |at| at), Spread::fit(&periods, |at| at.min(3)));
+        assert!(width(&ended) > 1.01 * width(&all), "{} and {}", width(&ended), width(&all));
     }
 
     #[test]
