@@ -79,11 +79,25 @@ fn training(day: &str) -> Result<Train> {
 struct Begun {
     count: Arc<AtomicU32>,
     first_hangs: bool,
+    /// Jobs that hung and were given up.
+    given_up: Arc<AtomicU32>,
+}
+
+/// Counts when it goes.
+struct Hanging(Arc<AtomicU32>);
+
+impl Drop for Hanging {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
 }
 
 async fn run(_job: Train, begun: Data<Begun>) -> std::result::Result<Done, BoxDynError> {
     match (begun.count.fetch_add(1, Ordering::SeqCst), begun.first_hangs) {
-        (0, true) => std::future::pending().await,
+        (0, true) => {
+            let _hanging = Hanging(begun.given_up.clone());
+            std::future::pending().await
+        }
         (0, false) => Err("the first always fails".into()),
         _ => Ok(Done { told: Some("it went well".to_owned()), ..Done::default() }),
     }
@@ -176,9 +190,14 @@ async fn a_worker_that_stops_on_an_error_leaves_its_job_to_the_next(place: Place
     while begun.count.load(Ordering::SeqCst) == 0 {
         tokio::time::sleep(POLL).await;
     }
-    // Its next look for jobs fails.
+    // Its next look for jobs fails, and it stops.
     place.rename("Jobs", "Away").await?;
-    tokio::time::sleep(4 * POLL).await;
+    for _ in 0..120 {
+        if begun.given_up.load(Ordering::SeqCst) > 0 {
+            break;
+        }
+        tokio::time::sleep(POLL).await;
+    }
     place.rename("Away", "Jobs").await?;
     assert_eq!(queue.wait(&ticket).await.expect("it succeeds").told.as_deref(), Some("it went well"));
     assert_eq!(begun.count.load(Ordering::SeqCst), 2);
