@@ -192,12 +192,12 @@ async fn a_worker_that_stops_on_an_error_leaves_its_job_to_the_next(place: Place
     }
     // Its next look for jobs fails, and it stops.
     place.rename("Jobs", "Away").await?;
-    for _ in 0..120 {
-        if begun.given_up.load(Ordering::SeqCst) > 0 {
-            break;
+    let stopped = async {
+        while begun.given_up.load(Ordering::SeqCst) == 0 {
+            tokio::time::sleep(POLL).await;
         }
-        tokio::time::sleep(POLL).await;
-    }
+    };
+    tokio::time::timeout(Duration::from_secs(60), stopped).await.context("the worker went on without its table")?;
     place.rename("Away", "Jobs").await?;
     assert_eq!(queue.wait(&ticket).await.expect("it succeeds").told.as_deref(), Some("it went well"));
     assert_eq!(begun.count.load(Ordering::SeqCst), 2);

@@ -243,7 +243,7 @@ fn qualities(product: &ProductPrediction) -> Vec<Quality> {
     [
         (
             "Came true lately",
-            "how many of the products forecast at such a rank of this category were there in the end",
+            "of the products lately forecast into the same list of this category, how many were in it",
             factors.historical_accuracy,
         ),
         ("History there", "how much of the history that this length asks for is there", factors.data_completeness),
