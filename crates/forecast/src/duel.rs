@@ -58,7 +58,7 @@ pub(crate) fn category_losses(forecast: &ForecastPeriod, amounts: &[f32], target
     for (category, _) in &joined.lists {
         let mut tally = Tally::default();
         tally.add(&joined.only(|of| of == *category), Said { amount: amounts, published: None });
-        losses.insert((forecast.period.start(), *category), tally.loss());
+        losses.insert((forecast.period.start(), *category), tally.whole_loss());
     }
     losses
 }

@@ -1,6 +1,6 @@
 //! The guard rail: no amount goes beyond a stated multiple of what the product sold in the best comparable stretch of its
-//! own history. Models extrapolate, histories are damaged, and a list led by an absurd amount helps nobody. What is cut
-//! says so on its page.
+//! own history, promotions that are planned included. Models extrapolate, histories are damaged, and a list led by an absurd
+//! amount helps nobody. What is cut says so on its page.
 
 use sellcast_domain::TimeFrame;
 
@@ -39,6 +39,7 @@ fn limits(rows: &Rows) -> Vec<Option<Limit>> {
         stretches.push(("sales of the day before", 1.0, rows.column("amount_1d")));
         stretches.push(("mean sales on this weekday", 0.25, rows.column("same_weekday_4w")));
     }
+    stretches.push(("mean week without promotions, under those that are planned", weeks, promoted_week(rows)));
     let (known, quarter, half, sales) = (
         rows.column("days_since_first_sale"),
         rows.column("amount_per_sale"),
@@ -58,6 +59,18 @@ fn limits(rows: &Rows) -> Vec<Option<Limit>> {
         }
     };
     (0..rows.len()).map(limit).collect()
+}
+
+/// The mean week without promotions (of eight, or of half a year), times what a product's planned promotions are worth in this shop; 0 where none is planned. A
+/// product that is promoted for the first time may sell many times its best week.
+fn promoted_week(rows: &Rows) -> Vec<f32> {
+    let lift = rows.column(match rows.period.frame() {
+        TimeFrame::Day => "planned_lift_day",
+        TimeFrame::Week => "planned_lift_week",
+        _ => "planned_lift_month",
+    });
+    let plain = rows.column("plain_8w").into_iter().zip(rows.column("plain_26w")).map(|(short, long)| short.max(long));
+    plain.zip(lift).map(|(plain, lift)| if lift > 0.0 { plain * (1.0 + lift) } else { 0.0 }).collect()
 }
 
 /// Cuts amounts that go beyond their limits and ranks what is left.
@@ -100,7 +113,7 @@ mod tests {
     use crate::hedge::Hedge;
     use crate::learn::Learned;
 
-    const NAMES: [&str; 11] = [
+    const NAMES: [&str; 13] = [
         "days_since_first_sale",
         "best_week_8w",
         "mean_26w",
@@ -112,18 +125,22 @@ mod tests {
         "transactions_182d",
         "amount_1d",
         "same_weekday_4w",
+        "plain_26w",
+        "planned_lift_week",
     ];
 
-    /// A steady product, one that sold best a year ago, one that sold seldom and long ago, one that never sold, and one
-    /// whose every sale was returned.
+    /// A steady product, one that sold best a year ago, one that sold seldom and long ago, one that never sold, one whose every
+    /// sale was returned, and two that sell alike, the second with its first promotion planned.
     fn rows(frame: TimeFrame) -> Rows {
         let missing = f32::NAN;
         let products = [
-            [300.0, 70.0, 50.0, 50.0, 40.0, 160.0, 5.0, 1_300.0, 260.0, 10.0, 40.0],
-            [364.0, 10.0, 10.0, 20.0, 140.0, 600.0, 2.0, 260.0, 130.0, 0.0, 8.0],
-            [300.0, 0.0, 0.5, 0.25, 0.0, 0.0, missing, 13.0, 1.0, 0.0, 0.0],
-            [missing, 0.0, 0.0, 0.0, 0.0, 0.0, missing, 0.0, 0.0, 0.0, 0.0],
-            [20.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 4.0, 0.0, 0.0],
+            [300.0, 70.0, 50.0, 50.0, 40.0, 160.0, 5.0, 1_300.0, 260.0, 10.0, 40.0, 50.0, 0.0],
+            [364.0, 10.0, 10.0, 20.0, 140.0, 600.0, 2.0, 260.0, 130.0, 0.0, 8.0, 20.0, -0.5],
+            [300.0, 0.0, 0.5, 0.25, 0.0, 0.0, missing, 13.0, 1.0, 0.0, 0.0, 0.5, 0.0],
+            [missing, 0.0, 0.0, 0.0, 0.0, 0.0, missing, 0.0, 0.0, 0.0, 0.0, missing, 0.0],
+            [20.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 4.0, 0.0, 0.0, 0.0, 0.0],
+            [300.0, 20.0, 10.0, 10.0, 0.0, 0.0, 5.0, 260.0, 52.0, 0.0, 0.0, 10.0, 0.0],
+            [300.0, 20.0, 10.0, 10.0, 0.0, 0.0, 5.0, 260.0, 52.0, 0.0, 0.0, 10.0, 9.0],
         ];
         let as_of: ShopDay = "2017-06-05".parse().expect("a day");
         Rows {
@@ -151,9 +168,9 @@ mod tests {
     #[test]
     fn what_explodes_is_cut_to_a_multiple_of_its_own_best_and_ranked_after() {
         let rows = rows(TimeFrame::Week);
-        let made = forecast(&rows, &[1e7, 400.0, 1e9, 77.0, 5.0]);
-        assert_eq!(made.amount, [285.0, 400.0, 15.0, 77.0, 0.0]);
-        assert_eq!(made.rank, [2, 1, 4, 3, 5], "ranks follow what is left");
+        let made = forecast(&rows, &[1e7, 400.0, 1e9, 77.0, 5.0, 3.0, 2.0]);
+        assert_eq!(made.amount, [285.0, 400.0, 15.0, 77.0, 0.0, 3.0, 2.0]);
+        assert_eq!(made.rank, [2, 1, 4, 3, 7, 5, 6], "ranks follow what is left");
         assert!((made.quantity[0] - 57.0).abs() < 1e-3, "units follow the amount: {}", made.quantity[0]);
         for row in 0..made.len() {
             assert!(made.low[row] <= made.amount[row] && made.amount[row] <= made.high[row], "row {row}");
@@ -166,14 +183,25 @@ mod tests {
     }
 
     #[test]
+    fn a_first_promotion_may_sell_what_promotions_are_worth_in_this_shop() {
+        let rows = rows(TimeFrame::Week);
+        let made = forecast(&rows, &[0.0, 0.0, 0.0, 0.0, 0.0, 300.0, 300.0]);
+        assert_eq!(made.amount[5..], [85.0, 300.0]);
+        let made = forecast(&rows, &[0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1e7]);
+        assert_eq!(made.amount[6], 405.0, "four times a week of ten, ten times as good, and one sale");
+        let reason = reasons(&rows, &made.amount)[6].clone();
+        assert_eq!(reason.as_deref(), Some("limited to 4 times its mean week without promotions, under those that are planned"));
+    }
+
+    #[test]
     fn the_best_stretch_is_scaled_to_the_period() {
         let month = rows(TimeFrame::Month);
         let weeks = month.period.days() as f32 / 7.0;
-        let made = forecast(&month, &[1e7; 5]);
+        let made = forecast(&month, &[1e7; 7]);
         assert!((made.amount[0] - (4.0 * 70.0 * weeks + 5.0)).abs() < 0.01, "{}", made.amount[0]);
         assert!((made.amount[1] - (4.0 * 600.0 * weeks * 7.0 / 30.0 + 2.0)).abs() < 0.01, "last year's month: {}", made.amount[1]);
         let day = rows(TimeFrame::Day);
-        let made = forecast(&day, &[1e7; 5]);
+        let made = forecast(&day, &[1e7; 7]);
         assert_eq!(made.amount[0], 45.0, "a day as the best one of its weekday, not a seventh of a week");
         assert_eq!(reasons(&day, &made.amount)[1].as_deref(), Some("limited to 4 times its sales at this time last year"));
     }
@@ -181,7 +209,7 @@ mod tests {
     #[test]
     fn amounts_within_their_limits_stay_bit_for_bit() {
         let rows = rows(TimeFrame::Week);
-        let said = [280.0, 12.5, 0.03, 4.0, 0.0];
+        let said = [280.0, 12.5, 0.03, 4.0, 0.0, 1.0, 2.0];
         assert_eq!(forecast(&rows, &said).amount, said);
     }
 }

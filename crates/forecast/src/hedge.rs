@@ -104,7 +104,7 @@ impl Learner for AdaHedge {
 /// One model's loss in one period.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Loss {
-    /// WAPE and lost NDCG.
+    /// WAPE and lost NDCG, see [`Tally::loss`](crate::metrics::Tally::loss).
     pub(crate) loss: f64,
     pub(crate) wape: f64,
 }
