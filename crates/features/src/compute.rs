@@ -9,6 +9,7 @@ use datafusion::common::DataFusionError;
 use datafusion::common::runtime::SpawnedTask;
 use sellcast_domain::{CategoryId, ProductId, ShopDay};
 
+use crate::among::Among;
 use crate::definitions::{DefinitionKind, Definitions, PART, STAGES, StageForm};
 use crate::error::{Context, FeatureError};
 use crate::panel::{Panel, materialise};
@@ -77,7 +78,8 @@ impl FeatureSet {
                 }
             }
         }
-        let frame = context.sql(&fill(&sql(definitions))).await.while_computing(what())?;
+        materialise(&context, &context, JOINED, &fill(&joined(definitions))).await?;
+        let frame = context.sql(&fill(&features(definitions))).await.while_computing(what())?;
         let schema = std::sync::Arc::new(frame.schema().as_arrow().clone());
         let batches = frame.collect().await.while_computing(what())?;
         concat_batches(&schema, &batches).map_err(|error| FeatureError::Engine { what: what(), source: error.into() })
@@ -147,8 +149,11 @@ fn expressions(definitions: &Definitions, kind: &DefinitionKind) -> String {
     columns.join(",\n             ")
 }
 
-/// The query over the stages: aggregates by product, joined, and the features made of them.
-fn sql(definitions: &Definitions) -> String {
+/// The table of all aggregates of each product.
+const JOINED: &str = "joined";
+
+/// Its query over the stages.
+fn joined(definitions: &Definitions) -> String {
     let list = |kind: DefinitionKind| expressions(definitions, &kind);
     let sales: String = definitions.of_kind(&DefinitionKind::Sales).map(|d| format!(", a.{0} as {0}", d.name)).collect();
     let or_default = |kind: DefinitionKind, table: &str| {
@@ -161,15 +166,6 @@ fn sql(definitions: &Definitions) -> String {
         .map(|d| format!("\n    left join ({}) q_{1} on q_{1}.product_id = a.product_id", d.sql, d.name))
         .collect();
     let query_columns: String = definitions.of_kind(&DefinitionKind::Query).map(|d| format!(", q_{0}.{0} as {0}", d.name)).collect();
-    let finals: String = definitions
-        .features()
-        .iter()
-        .filter(|d| d.theme != PART)
-        .map(|d| match d.kind {
-            DefinitionKind::Derived => format!(", cast({} as float) as {}", d.sql, d.name),
-            _ => format!(", cast({0} as float) as {0}", d.name),
-        })
-        .collect();
     format!(
         r"
     with p as (
@@ -185,8 +181,7 @@ fn sql(definitions: &Definitions) -> String {
     c as (
       select product_id,
              {customers}
-      from buyers group by product_id),
-    joined as (
+      from buyers group by product_id)
       select a.product_id as product_id, a.category_id as category_id, coalesce(d.brand, '') as brand,
              coalesce(t.department_id, -1) as department_id,
              l.display_lift, l.mailer_lift{sales}{promotion_names}{week_names}{customer_names}{query_columns}
@@ -194,13 +189,35 @@ fn sql(definitions: &Definitions) -> String {
       left join c on c.product_id = a.product_id left join products d on d.product_id = a.product_id
       left join categories t on t.category_id = a.category_id{queries}
       left join ended e on e.product_id = a.product_id
-      where e.ended_from is null or e.ended_from > {{as_of}})
-    select product_id, category_id{finals} from joined order by product_id, category_id",
+      where e.ended_from is null or e.ended_from > {{as_of}}",
         promotions = list(DefinitionKind::Promotion),
         weeks = list(DefinitionKind::Week),
         customers = list(DefinitionKind::Customer),
         promotion_names = or_default(DefinitionKind::Promotion, "p"),
         week_names = or_default(DefinitionKind::Week, "w"),
         customer_names = or_default(DefinitionKind::Customer, "c"),
+    )
+}
+
+/// The query of the features over [`JOINED`].
+fn features(definitions: &Definitions) -> String {
+    let mut among = Among::default();
+    let features: Vec<_> = definitions.features().iter().filter(|d| d.theme != PART).collect();
+    let finals: String = (features.iter())
+        .map(|d| match d.kind {
+            DefinitionKind::Derived => format!(", cast({} as float) as {}", among.resolve(&d.sql), d.name),
+            DefinitionKind::Place => format!(", cast(p.{0} as float) as {0}", d.name),
+            _ => format!(", cast(j.{0} as float) as {0}", d.name),
+        })
+        .collect();
+    // Apart, because they sort: few columns instead of all.
+    let places: String = definitions.of_kind(&DefinitionKind::Place).map(|d| format!(", {} as {}", d.sql, d.name)).collect();
+    format!(
+        "with places as (select product_id as of_product, category_id as of_category{places} from {JOINED}){queries}
+         select j.product_id, j.category_id{finals}
+         from {JOINED} j join places p on p.of_product = j.product_id and p.of_category = j.category_id{joins}
+         order by j.product_id, j.category_id",
+        queries = among.queries(JOINED),
+        joins = among.joins("j"),
     )
 }

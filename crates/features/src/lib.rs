@@ -1,6 +1,7 @@
 //! Features: one set of definitions, computed point in time from the warehouse, kept in an offline store with
 //! version and lineage. A row of features at `as_of` holds only what was known before that day began.
 
+mod among;
 mod calendar;
 mod compute;
 mod definitions;

@@ -4,8 +4,8 @@
 //!
 //! Levels build on each other: `Sales` aggregates a product's visible sales (`age` = days before as_of, from 1),
 //! `Promotion` its announced promotions (`starts`, `ends`, `strength`, `kind`), `Week` its weeks (`week` = 1 for the
-//! last), `Customer` its customers, and `Derived` combines those columns and may use window functions over category,
-//! department and brand. [`stages`] says which tables they read. `{as_of}` and `{history_weeks}` stand for numbers.
+//! last), `Customer` its customers, `Derived` combines those columns with aggregates over category, department, brand or shop
+//! ([`over`]), and `Place` ranks products by them. [`stages`] says which tables they read. `{as_of}` and `{history_weeks}` stand for numbers.
 
 mod customers;
 mod place;
@@ -33,8 +33,10 @@ pub enum DefinitionKind {
     /// An aggregate over one product's customers of the last 364 days: `purchases`, `amount`, `first_age`, `last_age`,
     /// `repurchase`. Missing counts as 0.
     Customer,
-    /// An expression over the aggregates of a product and, by window functions, of its category.
+    /// An expression over the aggregates of a product and, written as [`crate::among`] says, of what it shares with others.
     Derived,
+    /// A window function over the aggregates of products: their places in the category.
+    Place,
     /// A query of its own with the columns `product_id` and the feature's name (point-in-time by its own care).
     Query,
 }
@@ -126,9 +128,9 @@ fn weeks(from: u32, to: u32) -> String {
     (from..=to).map(|week| format!("week_{week}")).collect::<Vec<_>>().join(" + ")
 }
 
-/// The sum of an aggregate over products that share `by`.
+/// The sum of a column over products that share `by`.
 fn over(what: &str, by: &str) -> String {
-    format!("sum({what}) over (partition by {by})")
+    format!("[sum({what}) of {by}]")
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! A product among others: its category and department, its brand, the shop, and what rivals have on promotion.
 
 use super::{Add, DefinitionKind, over, ratio, weeks};
+use crate::among::SHOP;
 
 pub(super) fn add(add: &mut Add<'_>) {
     let kind = || DefinitionKind::Derived;
@@ -12,7 +13,7 @@ pub(super) fn add(add: &mut Add<'_>) {
     add(kind(), category, "category_mean_4w", format!("{} / 4", by_category(&weeks(1, 4))));
     add(kind(), category, "category_mean_13w", format!("{} / 13", by_category("amount_91d")));
     add(kind(), category, "category_trend", trend("category_id"));
-    add(kind(), category, "category_products", "count(*) over (partition by category_id)".into());
+    add(kind(), category, "category_products", "[count(*) of category_id]".into());
     add(
         kind(),
         "this weekday's sales",
@@ -28,8 +29,8 @@ pub(super) fn add(add: &mut Add<'_>) {
     add(kind(), place, "share_13w", ratio("amount_91d", &by_category("amount_91d")));
     add(kind(), place, "share_4w", ratio(&weeks(1, 4), &by_category(&weeks(1, 4))));
     let rank = |order: &str| format!("row_number() over (partition by category_id order by {order}, product_id)");
-    add(kind(), place, "rank_13w", rank("amount_91d desc"));
-    add(kind(), place, "rank_1w", rank("week_1 desc, amount_91d desc"));
+    add(DefinitionKind::Place, place, "rank_13w", rank("amount_91d desc"));
+    add(DefinitionKind::Place, place, "rank_1w", rank("week_1 desc, amount_91d desc"));
 
     let rivals = "rivals' promotions";
     add(kind(), rivals, "category_display_next_week", by_category("display_next_week"));
@@ -40,13 +41,13 @@ pub(super) fn add(add: &mut Add<'_>) {
         add(kind(), rivals, &format!("{name}_lift_change"), format!("{planned} - {}", others_lift("last_week", by)));
     }
 
-    add(kind(), "brand", "brand_mean_13w", "avg(amount_91d) over (partition by brand)".into());
+    add(kind(), "brand", "brand_mean_13w", "[avg(amount_91d) of brand]".into());
     add(kind(), "brand", "brand_in_category_share", ratio(&over("amount_91d", "category_id, brand"), &by_category("amount_91d")));
     add(
         kind(),
         "the whole shop's sales",
         "shop_trend",
-        format!("(sum({}) over () / 4) / nullif(sum(amount_91d) over () / 13, 0.0)", weeks(1, 4)),
+        format!("({} / 4) / nullif({} / 13, 0.0)", over(&weeks(1, 4), SHOP), over("amount_91d", SHOP)),
     );
 }
 

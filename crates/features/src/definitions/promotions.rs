@@ -2,7 +2,8 @@
 //!
 //! `display` and `mailer` are strengths; every kind of promotion that is no display counts as a mailer.
 
-use super::{Add, DefinitionKind, PART, ratio};
+use super::{Add, DefinitionKind, PART, over, ratio};
+use crate::among::SHOP;
 
 /// As if so many more average promoted weeks had responded like the whole shop.
 const PRIOR_WEEKS_OF_PRODUCT: u32 = 4;
@@ -81,14 +82,13 @@ fn lifts(add: &mut Add<'_>) {
     }
     // How much better or worse than the shop's lift led to expect, shrunk to 1.
     let response = |sum: &dyn Fn(&str) -> String, prior: u32| {
-        let prior = format!("{prior} * sum(promoted_expected_13w) over () / nullif(sum(promoted_weeks_13w) over (), 0.0)");
+        let prior = format!("{prior} * {} / nullif({}, 0.0)", over("promoted_expected_13w", SHOP), over("promoted_weeks_13w", SHOP));
         format!("coalesce(({} + {prior}) / nullif({} + {prior}, 0.0), 1.0)", sum("promoted_amount_13w"), sum("promoted_expected_13w"))
     };
     let theme = "past promotions";
     add(derived(), theme, "promotion_response", response(&|column| column.to_owned(), PRIOR_WEEKS_OF_PRODUCT));
     for (name, by) in [("brand", "category_id, brand"), ("category", "category_id")] {
-        let sum = |column: &str| format!("sum({column}) over (partition by {by})");
-        add(derived(), theme, &format!("{name}_promotion_response"), response(&sum, PRIOR_WEEKS_OF_GROUP));
+        add(derived(), theme, &format!("{name}_promotion_response"), response(&|column| over(column, by), PRIOR_WEEKS_OF_GROUP));
     }
 }
 
