@@ -311,3 +311,28 @@ pub(crate) fn ranks<L: Ord + Copy>(lists: &[L], amounts: &[f32]) -> Vec<u32> {
     }
     ranks
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_order_of_a_single_list_counts_for_little_and_of_many_for_nearly_as_much_as_the_amounts() {
+        // Two products a list in the wrong order, their amounts right otherwise.
+        let loss = |lists: i64| {
+            let items = (1..=lists).flat_map(|list| [(list.into(), 2 * list, 10.0), (list.into(), 2 * list + 1, 12.0)]);
+            let scored = Scored::of(items.zip(0..).map(|((list, id, actual), row)| (list, id, Some(row), actual, true)).collect());
+            let amount: Vec<f32> = (0..2 * lists).map(|row| if row % 2 == 0 { 12.0 } else { 10.0 }).collect();
+            let mut tally = Tally::default();
+            tally.add(&scored, Said { amount: &amount, published: None });
+            (tally.loss(), tally.whole_loss())
+        };
+        let wape = 4.0 / 22.0;
+        let (one, whole) = loss(1);
+        let lost = whole - wape;
+        assert!(lost > 0.01, "the order is wrong: {lost}");
+        assert!((one - wape - lost / 11.0).abs() < 1e-9, "{one}");
+        let (many, same) = loss(90);
+        assert!((many - wape - 0.9 * lost).abs() < 1e-9 && (same - whole).abs() < 1e-9, "{many} {same}");
+    }
+}

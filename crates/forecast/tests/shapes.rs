@@ -9,7 +9,7 @@ use crate::shop::{SETTINGS, ingested};
 
 const BASELINES: [&str; 5] = ["last_period", "mean_4w", "mean_8w", "mean_26w", "half_4w_half_26w"];
 
-/// Back-tests the newest origins: no baseline is better by more than a tie, and confidence keeps its word.
+/// Back-tests the newest origins: no baseline is better by more than a tie, no candidate by much, and confidence keeps its word.
 #[expect(clippy::print_stdout, reason = "the figures that docs/accuracy.md tells, with --nocapture")]
 async fn holds_its_own(builder: sellcast_testkit::TinyShopBuilder, statements: &str) -> Result<()> {
     let shop = ingested(builder, statements).await?;
@@ -24,6 +24,8 @@ async fn holds_its_own(builder: sellcast_testkit::TinyShopBuilder, statements: &
         let baseline = report.models.get(name).and_then(|metrics| metrics.wape).with_context(|| format!("no {name}"))?;
         assert!(wape <= baseline + 0.01, "{name} has {baseline}, the published forecast {wape}");
     }
+    let best = report.models.values().filter_map(|metrics| metrics.wape).fold(f64::INFINITY, f64::min);
+    assert!(wape <= best + 0.02, "the weights find what is good: the best candidate has {best}, the published forecast {wape}");
     let ece = published.ece.context("it has confidences")?;
     println!("weights: {:?}", report.weights);
     for (name, metrics) in &report.models {
