@@ -107,7 +107,9 @@ async fn a_sale_moves_windows_and_the_running_forecast_and_survives_a_restart() 
         .await
         .expect("a live forecast");
     assert_eq!(forecast(&server, &format!("{DAY}&live=false"), CATEGORY).await.1, published);
-    let first = server.list(DAY).await["categories"][0]["categoryId"].clone();
+    let list = server.list(DAY).await;
+    assert_eq!(list["liveAsOf"], "2017-05-02T04:05:00Z", "a clock that past data tells has come to the newest sale");
+    let first = list["categories"][0]["categoryId"].clone();
     assert_eq!(first, CATEGORY);
     let products = server.list(&format!("/api/v1/predictions/categories/{CATEGORY}/products?timeFrame=day&limit=1")).await;
     assert_eq!(products["products"][0]["productId"], PRODUCT);

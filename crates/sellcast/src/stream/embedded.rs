@@ -18,7 +18,7 @@ use tokio::runtime::Handle;
 
 use super::progress::Progress;
 use super::reconcile::Reconciles;
-use super::{Warnings, selling_hours, shop_time};
+use super::{Warnings, note_head, selling_hours, shop_time};
 use crate::config::OutboxSection;
 use crate::engine::Engine;
 
@@ -102,6 +102,7 @@ impl Embedded {
                 pipeline.tick(event_time(now), count == 0);
             });
             self.progress.add(count as u64);
+            note_head(&self.engine, self.read(|pipeline| pipeline.book().board().head()));
             if count > 0 {
                 self.read(|pipeline| self.warnings.tell(Outbox::counts(pipeline).poison, pipeline.newest_poison().unwrap_or_default()));
             }

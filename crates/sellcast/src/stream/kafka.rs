@@ -16,7 +16,7 @@ use tokio::runtime::Handle;
 
 use super::progress::Progress;
 use super::reconcile::Reconciles;
-use super::{Warnings, selling_hours, warn_of_poison};
+use super::{Warnings, instant, note_head, selling_hours, warn_of_poison};
 use crate::config::KafkaSection;
 use crate::engine::Engine;
 
@@ -87,9 +87,7 @@ impl Kafka {
     fn note(&self, status: FollowerStatus, runtime: &Handle) {
         *self.status.lock().unwrap_or_else(PoisonError::into_inner) = status;
         self.progress.set(status.read);
-        if let Some(head) = self.read(|book| book.board().head()).filter(|head| *head > EventTime::default()).and_then(instant) {
-            self.engine.sold_until(head);
-        }
+        note_head(&self.engine, self.read(|book| book.board().head()));
         if let Some(heard) = status.as_of.and_then(instant) {
             self.progress.reached(heard, heard.min(self.engine.shop_time()));
         }
@@ -177,10 +175,6 @@ pub(super) fn again_until(stop: &AtomicBool, what: &str, attempt: impl Fn() -> R
             std::thread::sleep(PATIENCE);
         }
     }
-}
-
-fn instant(at: EventTime) -> Option<DateTime<Utc>> {
-    DateTime::from_timestamp(at.seconds().into(), 0)
 }
 
 /// Now, as windows count it.

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use chrono::{DateTime, Utc};
+use sellcast_domain::window::EventTime;
 use sellcast_features::SellingHours;
 use sellcast_server::LiveSales;
 use sellcast_stream::{Worker, WorkerSettings, WorkerStatus};
@@ -114,6 +115,17 @@ fn shop_time(engine: &Engine) -> Option<DateTime<Utc>> {
         || engine.store.current().is_some()
         || engine.board.status().is_some_and(|status| status.replay.is_some());
     is_known.then(|| engine.shop_time())
+}
+
+/// Where past data tells the shop's clock, it is not behind the newest sale: such a sale would be counted before its time.
+fn note_head(engine: &Engine, newest: Option<EventTime>) {
+    if let Some(at) = newest.filter(|newest| *newest > EventTime::default()).and_then(instant) {
+        engine.sold_until(at);
+    }
+}
+
+fn instant(at: EventTime) -> Option<DateTime<Utc>> {
+    DateTime::from_timestamp(at.seconds().into(), 0)
 }
 
 /// How categories sell over the week, read from the warehouse as the newest forecast left it.
