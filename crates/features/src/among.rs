@@ -19,8 +19,7 @@ impl Among {
     pub(crate) fn resolve(&mut self, expression: &str) -> String {
         let mut resolved = String::with_capacity(expression.len());
         let mut rest = expression;
-        while let Some((before, (asked, after))) = rest.split_once('[').and_then(|(before, rest)| Some((before, rest.split_once(']')?))) {
-            let (aggregate, shared) = asked.rsplit_once(" of ").unwrap_or((asked, SHOP));
+        while let Some((before, aggregate, shared, after)) = first(rest) {
             resolved.push_str(before);
             resolved.push_str(&self.column(aggregate, shared));
             rest = after;
@@ -30,8 +29,8 @@ impl Among {
     }
 
     fn column(&mut self, aggregate: &str, shared: &str) -> String {
-        let group = place(&mut self.groups, |(known, _)| known == shared, || (shared.to_owned(), Vec::new()));
-        let at = place(&mut self.groups[group].1, |known| known == aggregate, || aggregate.to_owned());
+        let group = position_or_insert(&mut self.groups, |(known, _)| known == shared, || (shared.to_owned(), Vec::new()));
+        let at = position_or_insert(&mut self.groups[group].1, |known| known == aggregate, || aggregate.to_owned());
         format!("among_{group}_{at}")
     }
 
@@ -65,8 +64,16 @@ impl Among {
     }
 }
 
+/// The first aggregate of an expression: what stands before it, the aggregate, what is shared, and what stands after it.
+fn first(expression: &str) -> Option<(&str, &str, &str, &str)> {
+    let (before, rest) = expression.split_once('[')?;
+    let (asked, after) = rest.split_once(']')?;
+    let (aggregate, shared) = asked.rsplit_once(" of ")?;
+    Some((before, aggregate, shared, after))
+}
+
 /// Where the one is that `known` knows, added where there is none.
-fn place<T>(all: &mut Vec<T>, known: impl Fn(&T) -> bool, new: impl FnOnce() -> T) -> usize {
+fn position_or_insert<T>(all: &mut Vec<T>, known: impl Fn(&T) -> bool, new: impl FnOnce() -> T) -> usize {
     all.iter().position(known).unwrap_or_else(|| {
         all.push(new());
         all.len() - 1
@@ -91,6 +98,7 @@ mod tests {
         );
         assert_eq!(among.resolve("[count(*) of category_id]"), "among_0_1");
         assert_eq!(among.resolve("a + b"), "a + b");
+        assert_eq!(among.resolve("a[1] + b"), "a[1] + b", "an element of a list is left alone");
         let queries = among.queries("t");
         assert!(queries.contains("(select category_id as by_0_0, sum(a) as among_0_0, count(*) as among_0_1 from t group by category_id)"));
         assert!(queries.ends_with("among_2 as (select avg(a) as among_2_0 from t)"), "{queries}");

@@ -39,7 +39,7 @@ fn limits(rows: &Rows) -> Vec<Option<Limit>> {
         stretches.push(("sales of the day before", 1.0, rows.column("amount_1d")));
         stretches.push(("mean sales on this weekday", 0.25, rows.column("same_weekday_4w")));
     }
-    stretches.push(("mean week without promotions, under those that are planned", weeks, promoted_week(rows)));
+    stretches.push(("mean week without promotions, raised by what the planned ones are worth", weeks, promoted_week(rows)));
     let (known, quarter, half, sales) = (
         rows.column("days_since_first_sale"),
         rows.column("amount_per_sale"),
@@ -61,8 +61,9 @@ fn limits(rows: &Rows) -> Vec<Option<Limit>> {
     (0..rows.len()).map(limit).collect()
 }
 
-/// The mean week without promotions (of eight, or of half a year), times what a product's planned promotions are worth in this shop; 0 where none is planned. A
-/// product that is promoted for the first time may sell many times its best week.
+/// The mean week without promotions, the larger one of eight and of 26, times what a product's planned promotions are worth in this
+/// shop (those of the next month for longer frames); 0 where none is planned. A product that is promoted for the first time may sell
+/// many times its best week.
 fn promoted_week(rows: &Rows) -> Vec<f32> {
     let lift = rows.column(match rows.period.frame() {
         TimeFrame::Day => "planned_lift_day",
@@ -113,7 +114,7 @@ mod tests {
     use crate::hedge::Hedge;
     use crate::learn::Learned;
 
-    const NAMES: [&str; 13] = [
+    const NAMES: [&str; 16] = [
         "days_since_first_sale",
         "best_week_8w",
         "mean_26w",
@@ -125,8 +126,11 @@ mod tests {
         "transactions_182d",
         "amount_1d",
         "same_weekday_4w",
+        "plain_8w",
         "plain_26w",
+        "planned_lift_day",
         "planned_lift_week",
+        "planned_lift_month",
     ];
 
     /// A steady product, one that sold best a year ago, one that sold seldom and long ago, one that never sold, one whose every
@@ -134,13 +138,13 @@ mod tests {
     fn rows(frame: TimeFrame) -> Rows {
         let missing = f32::NAN;
         let products = [
-            [300.0, 70.0, 50.0, 50.0, 40.0, 160.0, 5.0, 1_300.0, 260.0, 10.0, 40.0, 50.0, 0.0],
-            [364.0, 10.0, 10.0, 20.0, 140.0, 600.0, 2.0, 260.0, 130.0, 0.0, 8.0, 20.0, -0.5],
-            [300.0, 0.0, 0.5, 0.25, 0.0, 0.0, missing, 13.0, 1.0, 0.0, 0.0, 0.5, 0.0],
-            [missing, 0.0, 0.0, 0.0, 0.0, 0.0, missing, 0.0, 0.0, 0.0, 0.0, missing, 0.0],
-            [20.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 4.0, 0.0, 0.0, 0.0, 0.0],
-            [300.0, 20.0, 10.0, 10.0, 0.0, 0.0, 5.0, 260.0, 52.0, 0.0, 0.0, 10.0, 0.0],
-            [300.0, 20.0, 10.0, 10.0, 0.0, 0.0, 5.0, 260.0, 52.0, 0.0, 0.0, 10.0, 9.0],
+            [300.0, 70.0, 50.0, 50.0, 40.0, 160.0, 5.0, 1_300.0, 260.0, 10.0, 40.0, 50.0, 50.0, 0.0, 0.0, 0.0],
+            [364.0, 10.0, 10.0, 20.0, 140.0, 600.0, 2.0, 260.0, 130.0, 0.0, 8.0, 10.0, 20.0, -0.5, -0.5, -0.5],
+            [300.0, 0.0, 0.5, 0.25, 0.0, 0.0, missing, 13.0, 1.0, 0.0, 0.0, 0.0, 0.5, 0.0, 0.0, 0.0],
+            [missing, 0.0, 0.0, 0.0, 0.0, 0.0, missing, 0.0, 0.0, 0.0, 0.0, missing, missing, 0.0, 0.0, 0.0],
+            [20.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 4.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0],
+            [300.0, 20.0, 10.0, 10.0, 0.0, 0.0, 5.0, 260.0, 52.0, 0.0, 0.0, 12.0, 10.0, 0.0, 0.0, 0.0],
+            [300.0, 20.0, 10.0, 10.0, 0.0, 0.0, 5.0, 260.0, 52.0, 0.0, 0.0, 12.0, 10.0, 6.0, 9.0, 2.0],
         ];
         let as_of: ShopDay = "2017-06-05".parse().expect("a day");
         Rows {
@@ -185,12 +189,15 @@ mod tests {
     #[test]
     fn a_first_promotion_may_sell_what_promotions_are_worth_in_this_shop() {
         let rows = rows(TimeFrame::Week);
-        let made = forecast(&rows, &[0.0, 0.0, 0.0, 0.0, 0.0, 300.0, 300.0]);
-        assert_eq!(made.amount[5..], [85.0, 300.0]);
+        let made = forecast(&rows, &[0.0, 0.0, 0.0, 0.0, 0.0, 400.0, 400.0]);
+        assert_eq!(made.amount[5..], [85.0, 400.0]);
         let made = forecast(&rows, &[0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1e7]);
-        assert_eq!(made.amount[6], 405.0, "four times a week of ten, ten times as good, and one sale");
+        assert_eq!(made.amount[6], 485.0, "four times a week of twelve, ten times as good, and one sale");
         let reason = reasons(&rows, &made.amount)[6].clone();
-        assert_eq!(reason.as_deref(), Some("limited to 4 times its mean week without promotions, under those that are planned"));
+        assert_eq!(
+            reason.as_deref(),
+            Some("limited to 4 times its mean week without promotions, raised by what the planned ones are worth")
+        );
     }
 
     #[test]
@@ -200,9 +207,11 @@ mod tests {
         let made = forecast(&month, &[1e7; 7]);
         assert!((made.amount[0] - (4.0 * 70.0 * weeks + 5.0)).abs() < 0.01, "{}", made.amount[0]);
         assert!((made.amount[1] - (4.0 * 600.0 * weeks * 7.0 / 30.0 + 2.0)).abs() < 0.01, "last year's month: {}", made.amount[1]);
+        assert!((made.amount[6] - (4.0 * 12.0 * 3.0 * weeks + 5.0)).abs() < 0.01, "the month's promotions: {}", made.amount[6]);
         let day = rows(TimeFrame::Day);
         let made = forecast(&day, &[1e7; 7]);
         assert_eq!(made.amount[0], 45.0, "a day as the best one of its weekday, not a seventh of a week");
+        assert!((made.amount[6] - (4.0 * 12.0 + 5.0)).abs() < 0.01, "a seventh of seven times a week of twelve: {}", made.amount[6]);
         assert_eq!(reasons(&day, &made.amount)[1].as_deref(), Some("limited to 4 times its sales at this time last year"));
     }
 

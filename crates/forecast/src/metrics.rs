@@ -9,7 +9,7 @@ use sellcast_features::Target;
 use crate::ledger::ForecastPeriod;
 
 /// Of so many lists, NDCG counts half as much as WAPE for the weights: in a shop with one category of 4,000 products the order of ten
-/// of them, whole, kept half of the weight on averages that were far behind in all else.
+/// of them, counted in full, left 40 % of the weight with averages and a regression that were far behind in all else.
 const FEW_LISTS: f64 = 10.0;
 
 /// The forecasts of one period beside the truth, item by item, ordered by list and id. Products that sold without a
@@ -224,7 +224,7 @@ impl Tally {
         self.weighed_loss(lists / (lists + FEW_LISTS))
     }
 
-    /// WAPE plus lost NDCG, whatever the number of lists: for means over many such losses.
+    /// WAPE plus lost NDCG, whatever the number of lists: for means over such losses.
     pub(crate) fn whole_loss(&self) -> f64 {
         self.weighed_loss(1.0)
     }

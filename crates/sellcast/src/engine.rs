@@ -275,7 +275,8 @@ impl Engine {
         Ok(Forecaster::open(&self.warehouse, self.settings()).await?)
     }
 
-    /// The shop's clock: the board's, where a day is being replayed; else the system's, or the newest forecast's.
+    /// The shop's clock: the board's, where a day is being replayed; else the system's, or, of past data, that of the newest forecast
+    /// or of the sales that were followed since.
     pub(crate) fn shop_time(&self) -> DateTime<Utc> {
         if let Some(status) = self.board.status().filter(|status| status.replay.is_some()) {
             return status.shop_time;

@@ -4,8 +4,9 @@
 //!
 //! Levels build on each other: `Sales` aggregates a product's visible sales (`age` = days before as_of, from 1),
 //! `Promotion` its announced promotions (`starts`, `ends`, `strength`, `kind`), `Week` its weeks (`week` = 1 for the
-//! last), `Customer` its customers, `Derived` combines those columns with aggregates over category, department, brand or shop
-//! ([`over`]), and `Place` ranks products by them. [`stages`] says which tables they read. `{as_of}` and `{history_weeks}` stand for numbers.
+//! last), `Customer` its customers, `Derived` combines those columns with aggregates over category, department, brand or
+//! shop ([`over`]), and `Place` ranks products by them. [`stages`] says which tables they read. `{as_of}` and
+//! `{history_weeks}` stand for numbers.
 
 mod customers;
 mod place;
@@ -33,7 +34,7 @@ pub enum DefinitionKind {
     /// An aggregate over one product's customers of the last 364 days: `purchases`, `amount`, `first_age`, `last_age`,
     /// `repurchase`. Missing counts as 0.
     Customer,
-    /// An expression over the aggregates of a product and, written as [`crate::among`] says, of what it shares with others.
+    /// An expression over the aggregates of a product and of what it shares with others: `[sum(amount_91d) of category_id]`.
     Derived,
     /// A window function over the aggregates of products: their places in the category.
     Place,

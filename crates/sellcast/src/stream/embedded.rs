@@ -101,14 +101,17 @@ impl Embedded {
                 changes.follow(pipeline);
                 pipeline.tick(event_time(now), count == 0);
             });
-            self.progress.add(count as u64);
             note_head(&self.engine, self.read(|pipeline| pipeline.book().board().head()));
+            if count < BATCH as usize {
+                // The clock that past data tells has gone on with the sales just read.
+                self.progress.caught_up(shop_time(&self.engine).unwrap_or(now));
+            }
+            self.progress.add(count as u64);
             if count > 0 {
                 self.read(|pipeline| self.warnings.tell(Outbox::counts(pipeline).poison, pipeline.newest_poison().unwrap_or_default()));
             }
             is_changed |= count > 0;
             if count < BATCH as usize {
-                self.progress.caught_up(now);
                 std::thread::sleep(pause);
             }
             if is_changed && saved_at.elapsed() >= SAVE_EVERY {

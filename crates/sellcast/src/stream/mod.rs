@@ -117,9 +117,10 @@ fn shop_time(engine: &Engine) -> Option<DateTime<Utc>> {
     is_known.then(|| engine.shop_time())
 }
 
-/// Where past data tells the shop's clock, it is not behind the newest sale: such a sale would be counted before its time.
-fn note_head(engine: &Engine, newest: Option<EventTime>) {
-    if let Some(at) = newest.filter(|newest| *newest > EventTime::default()).and_then(instant) {
+/// Where past data tells the shop's clock, it goes on with the head of what was followed: a sale that is ahead of the clock would be
+/// counted as sold although nothing of the period has passed.
+fn note_head(engine: &Engine, head: Option<EventTime>) {
+    if let Some(at) = head.filter(|head| *head > EventTime::default()).and_then(instant) {
         engine.sold_until(at);
     }
 }
