@@ -8,13 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::calibration::spread::{Past, Spread};
 
-/// Levels that are tried: a few below one half, then from .5 in steps of .02 to .98, and the one above.
-const LEVELS: usize = 30;
-/// How many of them are below one half: what hardly ever sells is covered by "nothing" alone, and the rest of it may be narrow.
-const LOW: usize = 4;
-/// The least level of the shop, of a category, and of known products: only what is new may be covered by "nothing" alone so far that
-/// the rest hardly matters. In a shop's busiest categories, products that sell daily would pay for those that do not.
-const LEAST: f32 = 0.5;
+/// Levels that are tried: from .5 in steps of .02 to .98, and the one above. What hardly ever sells is covered by "nothing" alone more
+/// often than promised; below one half the rest would pay for it, and nothing would be gained.
+const LEVELS: usize = 26;
 /// Forecasts of the whole shop that a group's own level is weighed against.
 const PRIOR: f32 = 120.0;
 /// How far the levels are moved for what they missed at most.
@@ -98,17 +94,17 @@ impl Coverage {
     pub(super) fn levels(&self, asked: &ByGroup) -> ByGroup {
         let mut all = Covered::default();
         self.categories.values().for_each(|counts| all.add(counts));
-        let shop = asked.shop.map(|asked| all.level_for(asked).max(LEAST));
+        let shop = asked.shop.map(|asked| all.level_for(asked));
         let own = |counts: &Covered, asked: Pair| {
             let trust = if counts.of == 0 { 0.0 } else { trust(counts.of as f32) };
             [0, 1].map(|at| trust * counts.level_for(asked[at]) + (1.0 - trust) * shop[at])
         };
         let category = |(category, counts): (&CategoryId, &Covered)| {
-            (*category, own(counts, asked.categories.get(category).copied().unwrap_or(asked.shop)).map(|level| level.max(LEAST)))
+            (*category, own(counts, asked.categories.get(category).copied().unwrap_or(asked.shop)))
         };
         ByGroup {
             shop,
-            ages: [own(&self.ages[0], asked.ages[0]), own(&self.ages[1], asked.ages[1]).map(|level| level.max(LEAST))],
+            ages: [0, 1].map(|band| own(&self.ages[band], asked.ages[band])),
             categories: self.categories.iter().map(category).collect(),
         }
     }
@@ -121,11 +117,7 @@ fn trust(forecasts: f32) -> f32 {
 
 /// Rising levels.
 pub(super) fn tried() -> [f32; LEVELS] {
-    let of = |step: usize| match step.checked_sub(LOW) {
-        None => 0.1 * (step as f32 + 1.0),
-        Some(step) => (0.5 + 0.02 * step as f32).min(0.995),
-    };
-    std::array::from_fn(of)
+    std::array::from_fn(|step| (0.5 + 0.02 * step as f32).min(0.995))
 }
 
 /// What intervals held of periods that they were fitted to beyond what they held of the next one, by group.

@@ -96,7 +96,7 @@ impl Cluster {
             publishing: tokio::sync::Mutex::default(),
             announcing: tokio::sync::Mutex::default(),
         });
-        inner.refresh().await?;
+        inner.begin().await?;
         tokio::spawn(follow(Arc::downgrade(&inner)));
         Ok(Self { inner })
     }
@@ -121,6 +121,15 @@ impl Cluster {
 impl Inner {
     fn catalog(&self) -> RwLockReadGuard<'_, Catalog> {
         self.catalog.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The first reading, again if need be: for some seconds after other nodes have died, one that lives asks them in vain.
+    async fn begin(&self) -> Result<(), StoreError> {
+        let mut waits = PATIENCE.iter();
+        while let Err(error) = self.refresh().await {
+            tokio::time::sleep(*waits.next().ok_or(error)?).await;
+        }
+        Ok(())
     }
 
     /// Reads what was published since the last reading and tells subscribers.
