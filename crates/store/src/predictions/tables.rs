@@ -34,6 +34,9 @@ pub(super) fn open(path: &Path) -> Result<Database, redb::Error> {
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder)?;
     }
+    if !path.exists() {
+        make(path)?;
+    }
     let database = Database::builder().set_cache_size(CACHE_BYTES).create(path)?;
     if !is_prepared(&database)? {
         let writing = database.begin_write()?;
@@ -46,6 +49,20 @@ pub(super) fn open(path: &Path) -> Result<Database, redb::Error> {
         writing.commit()?;
     }
     Ok(database)
+}
+
+/// A new file is put in its place when it is whole: a process that dies while redb makes a file leaves one that nothing can open. A
+/// file that another process has put there meanwhile stays.
+fn make(path: &Path) -> Result<(), redb::Error> {
+    let draft = path.with_extension(format!("{}.draft", std::process::id()));
+    if draft.exists() {
+        std::fs::remove_file(&draft)?;
+    }
+    drop(Database::create(&draft)?);
+    let placed = std::fs::hard_link(&draft, path);
+    std::fs::remove_file(&draft)?;
+    placed.or_else(|error| if path.exists() { Ok(()) } else { Err(error) })?;
+    Ok(())
 }
 
 pub(super) fn current(database: &Database) -> Result<Option<GenerationId>, redb::Error> {
@@ -193,4 +210,25 @@ fn list(writing: &WriteTransaction, day: i32, key: u128) -> Result<(), redb::Err
 
 fn id(key: u128) -> GenerationId {
     GenerationId::from(Uuid::from_u128(key))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_file_is_put_in_its_place_whole_and_never_over_another() -> anyhow::Result<()> {
+        let folder = sellcast_testkit::TestDir::new("tables")?;
+        let path = folder.path().join("predictions.redb");
+        // What a process of the same number left when it was killed.
+        std::fs::write(path.with_extension(format!("{}.draft", std::process::id())), [0; 4096])?;
+        drop(open(&path)?);
+        let written = std::fs::read(&path)?;
+        make(&path)?;
+        assert_eq!(std::fs::read(&path)?, written, "another process was faster");
+        let names: Vec<_> =
+            std::fs::read_dir(folder.path())?.map(|entry| entry.map(|entry| entry.file_name())).collect::<Result<_, _>>()?;
+        assert_eq!(names, ["predictions.redb"]);
+        Ok(())
+    }
 }

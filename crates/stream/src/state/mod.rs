@@ -309,9 +309,26 @@ impl StateFile {
     }
 }
 
+/// A new file is put in its place when it is whole: a process that dies while redb makes a file leaves one that nothing can open. A
+/// file that another process has put there meanwhile stays.
+fn make(path: &Path) -> Result<(), redb::Error> {
+    let draft = path.with_extension(format!("{}.draft", std::process::id()));
+    if draft.exists() {
+        std::fs::remove_file(&draft)?;
+    }
+    drop(Database::create(&draft)?);
+    let placed = std::fs::hard_link(&draft, path);
+    std::fs::remove_file(&draft)?;
+    placed.or_else(|error| if path.exists() { Ok(()) } else { Err(error) })?;
+    Ok(())
+}
+
 /// Opens a file, or makes it, and reads what stands in `meta`, which is nothing before the first save.
 fn open_database(path: &Path) -> Result<(Database, Vec<u8>, Next), StateError> {
     let failed = |error: redb::Error| StateError::failed(path, "open", error);
+    if !path.exists() {
+        make(path).map_err(failed)?;
+    }
     let database = Database::builder().set_cache_size(CACHE).create(path).map_err(|error| match error {
         redb::DatabaseError::DatabaseAlreadyOpen => StateError::InUse(path.to_owned()),
         error => failed(error.into()),
@@ -345,4 +362,25 @@ fn append<T: Serialize>(table: &mut redb::Table<'_, u64, &[u8]>, next: &mut u64,
         *next += 1;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_file_is_put_in_its_place_whole_and_never_over_another() -> anyhow::Result<()> {
+        let folder = sellcast_testkit::TestDir::new("state")?;
+        let path = folder.path().join("outbox.redb");
+        // What a process of the same number left when it was killed.
+        std::fs::write(path.with_extension(format!("{}.draft", std::process::id())), [0; 4096])?;
+        drop(StateFile::open(&path)?);
+        let written = std::fs::read(&path)?;
+        make(&path)?;
+        assert_eq!(std::fs::read(&path)?, written, "another process was faster");
+        let names: Vec<_> =
+            std::fs::read_dir(folder.path())?.map(|entry| entry.map(|entry| entry.file_name())).collect::<Result<_, _>>()?;
+        assert_eq!(names, ["outbox.redb"]);
+        Ok(())
+    }
 }
