@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use sellcast_domain::window::{Sums, WindowKey};
 use sellcast_domain::{
-    CategoryId, CategoryPrediction, Continuation, ContinuedProduct, Course, Expected, Interval, LiveForecast, Money, PredictionDocument,
-    ProductPrediction, RankInterval, TopK, chances, moved_chance,
+    CategoryId, CategoryPrediction, Continuation, ContinuedProduct, Course, Driver, Expected, Interval, LiveForecast, Money,
+    PredictionDocument, ProductPrediction, RankInterval, TopK, chances, moved_chance,
 };
 
 /// The products beyond the first 100, by category.
@@ -176,8 +176,22 @@ fn live_product(batch: &ProductPrediction, live: &LiveForecast, rank: u32, odds:
         top_k,
         rank,
         rank_interval: moved(batch.rank_interval, batch.rank, rank, live.width),
+        drivers: live_drivers(batch, live.amount),
         ..batch.clone()
     }
+}
+
+/// The published reasons, with what the sales so far have made of the amount as one more: without them all the usual period remains, as
+/// it does of the published amount.
+fn live_drivers(batch: &ProductPrediction, amount: Money) -> Vec<Driver> {
+    let mut drivers = batch.drivers.clone();
+    let effect = amount - batch.predicted_amount;
+    if !drivers.is_empty() && effect != Money::ZERO {
+        let faster = if effect > Money::ZERO { "faster" } else { "slower" };
+        drivers.push(Driver { reason: format!("sold {faster} than expected so far"), effect });
+        drivers.sort_by_key(|driver| -driver.effect.cents().abs());
+    }
+    drivers
 }
 
 fn live_continued(batch: &ContinuedProduct, live: &LiveForecast, rank: u32, odds: &Odds) -> ContinuedProduct {

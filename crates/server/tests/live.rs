@@ -208,6 +208,20 @@ async fn products_of_a_live_category_add_up_and_pages_say_that_it_is_live() {
         let whole = number(&find(&list, id).1["predictedSalesAmount"]);
         assert!((sum - whole).abs() < 0.011, "{frame}: {sum} {whole}");
         assert_eq!(products["basis"], "live");
+        let published = app.get(&format!("{CATEGORIES}/{id}/products?timeFrame={frame}&limit=100&live=false")).await.json();
+        let explained = |list: &Value| {
+            let list = list["products"].as_array().expect("a list");
+            list.iter().filter(|product| product["drivers"].as_array().is_some_and(|drivers| !drivers.is_empty())).count()
+        };
+        assert!(explained(&published) > 0 && explained(&products) == explained(&published), "{frame}");
+        let usual = |list: &Value, product: i64| {
+            let found = list["products"].as_array().expect("a list").iter().find(|item| item["productId"] == product).expect("the product");
+            let effects: f64 = found["drivers"].as_array().expect("reasons").iter().map(|driver| number(&driver["effect"])).sum();
+            number(&found["predictedAmount"]) - effects
+        };
+        let first = published["products"][0]["productId"].as_i64().expect("an id");
+        let (before, now) = (usual(&published, first), usual(&products, first));
+        assert!((before - now).abs() < 0.011, "{frame}: what is usual does not follow from a day's sales: {before} {now}");
     }
     for path in ["/?frame=day".to_owned(), format!("/categories/{id}?frame=day"), format!("/products/{}?frame=day", product_id(10, 1))] {
         let html = app.page(&path).await.text();
