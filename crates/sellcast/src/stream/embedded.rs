@@ -101,10 +101,10 @@ impl Embedded {
                 changes.follow(pipeline);
                 pipeline.tick(event_time(now), count == 0);
             });
-            note_head(&self.engine, self.read(|pipeline| pipeline.book().board().head()));
+            let head = note_head(&self.engine, self.read(|pipeline| pipeline.book().board().head()));
             if count < BATCH as usize {
-                // The clock that past data tells has gone on with the sales just read.
-                self.progress.caught_up(shop_time(&self.engine).unwrap_or(now));
+                // The clock that past data tells has gone on with the sales just read; what came since `now` is not read.
+                self.progress.caught_up(head.map_or(now, |head| head.min(self.engine.shop_time()).max(now)));
             }
             self.progress.add(count as u64);
             if count > 0 {

@@ -118,11 +118,11 @@ fn shop_time(engine: &Engine) -> Option<DateTime<Utc>> {
 }
 
 /// Where past data tells the shop's clock, it goes on with the head of what was followed: a sale that is ahead of the clock would be
-/// counted as sold although nothing of the period has passed.
-fn note_head(engine: &Engine, head: Option<EventTime>) {
-    if let Some(at) = head.filter(|head| *head > EventTime::default()).and_then(instant) {
-        engine.sold_until(at);
-    }
+/// counted as sold although nothing of the period has passed. Returns the head, if anything was followed.
+fn note_head(engine: &Engine, head: Option<EventTime>) -> Option<DateTime<Utc>> {
+    let head = head.filter(|head| *head > EventTime::default()).and_then(instant)?;
+    engine.sold_until(head);
+    Some(head)
 }
 
 fn instant(at: EventTime) -> Option<DateTime<Utc>> {

@@ -312,15 +312,13 @@ impl StateFile {
 /// A new file is put in its place when it is whole: a process that dies while redb makes a file leaves one that nothing can open. A
 /// file that another process has put there meanwhile stays.
 fn make(path: &Path) -> Result<(), redb::Error> {
-    let draft = path.with_extension(format!("{}.draft", std::process::id()));
-    if draft.exists() {
-        std::fs::remove_file(&draft)?;
-    }
+    let folder = path.parent().unwrap_or(path);
+    let draft = tempfile::Builder::new().suffix(".draft").make_in(folder, |draft| std::fs::File::create_new(draft))?.into_temp_path();
     drop(Database::create(&draft)?);
-    let placed = std::fs::hard_link(&draft, path);
-    std::fs::remove_file(&draft)?;
-    placed.or_else(|error| if path.exists() { Ok(()) } else { Err(error) })?;
-    Ok(())
+    match draft.persist_noclobber(path) {
+        Err(failed) if !path.exists() => Err(failed.error.into()),
+        _ => Ok(()),
+    }
 }
 
 /// Opens a file, or makes it, and reads what stands in `meta`, which is nothing before the first save.
@@ -372,8 +370,6 @@ mod tests {
     fn a_new_file_is_put_in_its_place_whole_and_never_over_another() -> anyhow::Result<()> {
         let folder = sellcast_testkit::TestDir::new("state")?;
         let path = folder.path().join("outbox.redb");
-        // What a process of the same number left when it was killed.
-        std::fs::write(path.with_extension(format!("{}.draft", std::process::id())), [0; 4096])?;
         drop(StateFile::open(&path)?);
         let written = std::fs::read(&path)?;
         make(&path)?;
